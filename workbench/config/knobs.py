@@ -1,0 +1,237 @@
+"""Every knob of an experiment: typed, with range and unit. Read-only and closed: an unknown key is an error.
+
+Descriptions are the help text (`workbench config`). Choices of a part are tagged unions on `kind`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Knobs(BaseModel):
+    """Base of all sections."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CorpusConfig(Knobs):
+    """Which documents."""
+
+    path: Path | None = Field(None, description="folder of documents; none: the passages inside questions.path (SQuAD)")
+    include: tuple[str, ...] = Field(("**/*",), description="glob patterns below path")
+
+
+class ModelsConfig(Knobs):
+    """Which models, by catalogue name, by folder, or as hf:OWNER/NAME@REVISION once fetched."""
+
+    generator: str = "smollm2-135m-instruct"
+    embedder: str = "all-minilm-l6-v2"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="auto: bfloat16 where the hardware has it"
+    )
+
+
+class ChunkingConfig(Knobs):
+    """How documents are cut."""
+
+    max_tokens: int = Field(256, ge=16, description="longest chunk with its headings, in the embedder's tokens")
+    overlap_tokens: int = Field(32, ge=0, description="tokens shared by two chunks where one block had to be cut")
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> ChunkingConfig:
+        if self.overlap_tokens * 2 > self.max_tokens:
+            raise ValueError(f"overlap_tokens {self.overlap_tokens} is more than half of max_tokens {self.max_tokens}")
+        return self
+
+
+class DenseConfig(Knobs):
+    """Nearest neighbours of the question's embedding."""
+
+    kind: Literal["dense"] = "dense"
+
+
+class LexicalConfig(Knobs):
+    """BM25 over words."""
+
+    kind: Literal["lexical"] = "lexical"
+
+
+class FusionConfig(Knobs):
+    """Reciprocal rank fusion of several retrievers."""
+
+    kind: Literal["fusion"] = "fusion"
+    parts: tuple[DenseConfig | LexicalConfig, ...] = Field((DenseConfig(), LexicalConfig()), min_length=2)
+    damping: int = Field(60, ge=1, description="the constant added to every rank")
+    pool: int = Field(100, ge=1, description="hits taken from each part before fusing")
+
+
+RetrieverConfig = Annotated[DenseConfig | LexicalConfig | FusionConfig, Field(discriminator="kind")]
+
+
+class RetrievalConfig(Knobs):
+    """How passages are found."""
+
+    method: RetrieverConfig = FusionConfig()
+    depth: int = Field(10, ge=1, description="hits recorded per question, for hit@k and nDCG@10")
+    passages: int = Field(2, ge=1, description="hits offered to the prompt")
+
+    @model_validator(mode="after")
+    def _depth_covers_passages(self) -> RetrievalConfig:
+        if self.depth < self.passages:
+            raise ValueError(f"depth {self.depth} is below passages {self.passages}")
+        return self
+
+
+class PromptConfig(Knobs):
+    """How a question and its passages become a prompt. One layout for every arm, in training and in answering."""
+
+    system: str = "Answer the question briefly. If you do not know, say: not in the documents."
+    max_tokens: int = Field(1024, ge=32, description="budget of the whole prompt, in the generator's tokens")
+    not_found: str = Field("not in the documents", min_length=1, description="the answer to an unanswerable question")
+
+
+class LocalEngineConfig(Knobs):
+    """Transformers on this machine."""
+
+    kind: Literal["local"] = "local"
+
+
+class GenerationConfig(Knobs):
+    """How answers are generated: greedy, in batches fixed before the first question."""
+
+    engine: LocalEngineConfig = LocalEngineConfig()
+    max_new_tokens: int = Field(32, ge=1)
+    batch_size: int = Field(16, ge=1, description="questions a batch")
+    prefix_cache_gib: float = Field(
+        2.0, ge=0, description="memory for shared prefixes' keys and values, in GiB; 0: off"
+    )
+
+
+class RecipeConfig(Knobs):
+    """The LoRA recipe shared by all adapters; an adapter may override any of it."""
+
+    r: int = Field(16, ge=1, le=512, description="LoRA rank")
+    alpha: int = Field(32, ge=1, description="LoRA scale times rank")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    learning_rate: float = Field(5e-4, gt=0, lt=3e-3, description="peak; 3e-3 and above diverges")
+    warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of the steps that ramp up; then linear to 0")
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    epochs: int = Field(4, ge=1)
+    batch_size: int = Field(8, ge=1, description="examples a step, over all micro-batches and processes")
+    micro_batch_size: int = Field(8, ge=1, description="examples held in memory at once")
+    max_tokens: int = Field(1024, ge=16, description="longest example; longer ones are dropped and counted")
+    max_examples: int | None = Field(None, ge=1, description="use only the first N after shuffling; none: all")
+    acts_from: Literal["question", "prompt"] = Field(
+        "question",
+        description="question: passages are read by the base, their keys and values shared; prompt: plain LoRA",
+    )
+    evaluations: int = Field(4, ge=1, description="held-out evaluations in a run; the best checkpoint is kept")
+    prefix_cache_gib: float = Field(8.0, ge=0, description="memory for prefixes' keys and values over epochs, in GiB")
+
+    @model_validator(mode="after")
+    def _micro_batches_divide(self) -> RecipeConfig:
+        if self.batch_size % min(self.micro_batch_size, self.batch_size):
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
+            )
+        return self
+
+
+class AdapterConfig(Knobs):
+    """One adapter: which examples it learns from, and where it departs from the shared recipe."""
+
+    examples: Literal["closed_book", "reader"]
+    distractors: int = Field(1, ge=0, description="reader: wrong passages beside the right one")
+    without_gold: float = Field(0.1, ge=0, le=1, description="reader: share of rows whose right passage is left out")
+    recipe: dict[str, object] = Field({}, description="recipe keys to override, for example {epochs: 6}")
+
+
+class TrainingConfig(RecipeConfig):
+    """Which adapters are trained, and the recipe."""
+
+    adapters: dict[str, AdapterConfig] = Field(
+        {"closed_book": AdapterConfig(examples="closed_book"), "reader": AdapterConfig(examples="reader")}
+    )
+
+    @model_validator(mode="after")
+    def _overrides_are_valid(self) -> TrainingConfig:
+        for name in self.adapters:
+            self.recipe(name)
+        return self
+
+    def recipe(self, adapter: str) -> RecipeConfig:
+        """Return the shared recipe with the overrides of `adapter`."""
+        shared = {key: getattr(self, key) for key in RecipeConfig.model_fields}
+        return RecipeConfig.model_validate(shared | self.adapters[adapter].recipe)
+
+
+class SplitConfig(Knobs):
+    """How questions without a split of their own are split, by group; shares of the groups or of their questions."""
+
+    new: float = Field(0.3, ge=0, lt=1, description="share of the groups kept away from training: the `new` test split")
+    seen: float = Field(0.15, ge=0, lt=1, description="share of the other groups' questions: the `seen` test split")
+    dev: float = Field(0.05, ge=0, lt=1, description="share of the other groups' questions: held-out loss")
+
+
+class QuestionsConfig(Knobs):
+    """Which questions."""
+
+    path: Path
+    split: SplitConfig = SplitConfig()
+    limit: int | None = Field(None, ge=1, description="test questions per split at most, drawn by the seed; none: all")
+
+
+class ArmConfig(Knobs):
+    """One way to answer: passages or not, adapter or not."""
+
+    strategy: Literal["closed_book", "rag", "oracle"]
+    adapter: str | None = None
+    control: bool = Field(False, description="shown, never ranked")
+
+
+class EvaluationConfig(Knobs):
+    """How answers are judged."""
+
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    ranked_by: Literal["f1", "exact_match", "contains"] = "f1"
+
+
+DEFAULT_ARMS = {
+    "base": ArmConfig(strategy="closed_book"),
+    "rag": ArmConfig(strategy="rag"),
+    "lora": ArmConfig(strategy="closed_book", adapter="closed_book"),
+    "rag_lora": ArmConfig(strategy="rag", adapter="closed_book"),
+    "rag_reader": ArmConfig(strategy="rag", adapter="reader"),
+    "rag_oracle": ArmConfig(strategy="oracle", control=True),
+}
+
+
+class ExperimentConfig(Knobs):
+    """One experiment: a corpus, its questions, models, and the arms to compare."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the run's folder")
+    seed: int = Field(0, ge=0)
+    corpus: CorpusConfig = CorpusConfig()
+    questions: QuestionsConfig
+    models: ModelsConfig = ModelsConfig()
+    chunking: ChunkingConfig = ChunkingConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    prompt: PromptConfig = PromptConfig()
+    generation: GenerationConfig = GenerationConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)
+
+    @model_validator(mode="after")
+    def _arms_name_trained_adapters(self) -> ExperimentConfig:
+        for name, arm in self.arms.items():
+            if arm.adapter is not None and arm.adapter not in self.training.adapters:
+                known = ", ".join(self.training.adapters) or "none"
+                raise ValueError(f"arm {name!r} wants adapter {arm.adapter!r}, but training.adapters has: {known}")
+        return self

@@ -1,0 +1,109 @@
+"""The sockets: what a part promises to whoever uses it. Nobody inherits from these; mypy checks the shape.
+
+Each promise names the empty case. `tests/test_contracts.py` runs every implementation against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from workbench.types import (
+    Chunk,
+    EmbedderIdentity,
+    Float32,
+    Generation,
+    Message,
+    Parsed,
+    Prompt,
+    Question,
+    Ranking,
+)
+
+
+class Reader(Protocol):
+    """One document format."""
+
+    def __call__(self, path: Path) -> Parsed:
+        """Read one file. Raises UnreadableDocumentError, and only that, when the file cannot be read."""
+
+
+class TokenOffsets(Protocol):
+    """The embedder's own tokenizer, as far as chunking needs it."""
+
+    max_tokens: int  # longest input in tokens, special tokens included
+    n_special_tokens: int  # added to every input
+
+    def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Return for each text the (start, end) characters of its tokens, special tokens excluded, never truncated."""
+
+
+class Embedder(TokenOffsets, Protocol):
+    """Texts to unit vectors."""
+
+    identity: EmbedderIdentity
+
+    def embed_documents(self, texts: Sequence[str]) -> Float32:
+        """Return shape (N, D), unit rows. A text over `max_tokens` is a ValueError: nothing is cut silently."""
+
+    def embed_questions(self, texts: Sequence[str]) -> Float32:
+        """Return shape (N, D), unit rows. A question over `max_tokens` is cut at its end, as every retriever does."""
+
+
+class Retriever(Protocol):
+    """A question to a ranking."""
+
+    def search(self, question: str, *, k: int) -> Ranking:
+        """Return at most `k` hits, best first, no chunk twice. Nothing found is an empty ranking, not an error."""
+
+
+class ChatTokenizer(Protocol):
+    """The generator's tokenizer, as far as prompts need it."""
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the chat template's text, ready for the model's turn."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return token ids; special tokens written in `text` by `render` are recognised, none are added."""
+
+    @property
+    def end_of_turn_ids(self) -> tuple[int, ...]:
+        """The tokens that end the model's turn in this template (usually one)."""
+
+
+class Generator(Protocol):
+    """Prompts to texts, greedy. The adapter is named, the base stays loaded."""
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Make an adapter available under `name`. Raises AdapterMismatchError for another base or template."""
+
+    def generate(self, prompts: Sequence[Prompt], *, adapter: str | None, max_new_tokens: int) -> list[Generation]:
+        """Answer one batch, in order. An empty batch gives an empty list."""
+
+    def score(self, prompts: Sequence[Prompt], texts: Sequence[str], *, adapter: str | None) -> list[float]:
+        """Return for each prompt the log-probability (nats, summed over tokens, end-of-turn included) of its text."""
+
+
+class Strategy(Protocol):
+    """How a question becomes a prompt: with or without passages, and which."""
+
+    def prompt(self, question: Question) -> Prompt:
+        """Build the prompt. Deterministic: the same question gives the same prompt."""
+
+
+class Metric(Protocol):
+    """A pure function of an answer and the accepted answers, in [0, 1]."""
+
+    def __call__(self, answer: str, gold: Sequence[str]) -> float:
+        """Score the best match over `gold`, which is not empty."""
+
+
+class ChunkStore(Protocol):
+    """What a retriever needs of a collection."""
+
+    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
+        """Return the chunks in the order of `ids`. Raises KeyError for an unknown id."""
+
+
+Headers = Mapping[str, str]

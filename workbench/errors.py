@@ -1,0 +1,68 @@
+"""What can go wrong, by who can mend it. Every message says what is wrong, both values, and the next command.
+
+Each error is also the standard-library type a caller would expect, so `except ValueError` keeps working.
+"""
+
+
+class WorkbenchError(Exception):
+    """Anything the user can mend. The command line prints it as one line and exits with 1."""
+
+
+class ConfigError(WorkbenchError, ValueError):
+    """The YAML names an unknown key, a value out of range, or two knobs that contradict each other."""
+
+
+class MissingModelError(WorkbenchError, FileNotFoundError):
+    """A model is not on this machine; the message names the command that brings it."""
+
+
+class ModelIntegrityError(WorkbenchError, ValueError):
+    """A model's files are not what they claim: wrong hash, forbidden format, a config that would run code."""
+
+
+class FetchError(WorkbenchError, ConnectionError):
+    """A download failed: no index, no hub, or the wrong file came."""
+
+
+class UnreadableDocumentError(WorkbenchError, ValueError):
+    """One file of the corpus cannot be read. Recorded per file; the batch goes on."""
+
+
+class EmptyCorpusError(WorkbenchError, ValueError):
+    """A folder holds no readable document."""
+
+
+class QuestionFileError(WorkbenchError, ValueError):
+    """A question file is malformed; the message names file, line and field."""
+
+
+class StaleIndexError(WorkbenchError, ValueError):
+    """A collection was built with another embedder than the one asked for."""
+
+
+class DamagedCollectionError(WorkbenchError, ValueError):
+    """A collection's files do not match their checksums and cannot be rebuilt from its database."""
+
+
+class CollectionBusyError(WorkbenchError, TimeoutError):
+    """Another process is writing to the collection; the message names its pid."""
+
+
+class PromptBudgetError(WorkbenchError, ValueError):
+    """The question alone does not fit the prompt's token budget, or the chat template altered it."""
+
+
+class AdapterMismatchError(WorkbenchError, ValueError):
+    """An adapter was trained for another base model or chat template."""
+
+
+class TrainingError(WorkbenchError, ArithmeticError):
+    """Training cannot give a sound adapter: no loss tokens, zero gradient, a non-finite loss."""
+
+
+class CheckpointMismatchError(WorkbenchError, ValueError):
+    """A checkpoint belongs to other data, another base model or other settings; both fingerprints are named."""
+
+
+class RunMismatchError(WorkbenchError, ValueError):
+    """A run folder holds results that may not be mixed or compared with what was asked."""

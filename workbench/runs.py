@@ -1,0 +1,172 @@
+"""A run's folder: atomic writes, JSON lines that survive a kill, fingerprints, and stages reused when nothing changed.
+
+The one place that opens files for writing atomically: temp in the same folder, flush, fsync, rename, fsync the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from workbench.errors import RunMismatchError
+
+Record = TypeVar("Record", bound=BaseModel)
+STAGE_FILE = "stage.json"
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a SHA-256 (hex) over the canonical JSON of `parts`; equal content gives an equal fingerprint."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=_as_json, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint_file(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace `path` by `content`: after a crash it holds the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as indented JSON, atomically; keys keep their order."""
+    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, default=_as_json) + "\n")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `target` when the block ends well and vanishes when it does not.
+
+    An existing `target` is replaced only then. Files are fsynced before the rename.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in sorted(temporary.rglob("*")):
+            if path.is_file():
+                with path.open("rb") as stream:
+                    os.fsync(stream.fileno())
+        replaced = target.with_name(f".{target.name}.{os.getpid()}.old")
+        if target.exists():
+            target.replace(replaced)
+        temporary.replace(target)
+        sync_folder(target.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def append_lines(path: Path, records: Iterable[BaseModel]) -> None:
+    """Append one JSON line a record and make them durable; a kill leaves whole lines and at most one torn last line."""
+    with path.open("a", encoding="utf-8") as stream:
+        for record in records:
+            stream.write(record.model_dump_json() + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_lines(path: Path, model: type[Record]) -> list[Record]:
+    """Read JSON lines. A torn last line (killed while writing) is cut off the file; any other bad line is an error.
+
+    Raises:
+        RunMismatchError: a line other than the last is not a `model`.
+    """
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    whole, newline, torn = content.rpartition(b"\n")
+    if torn:
+        write_atomically(path, whole + newline)
+    records = []
+    for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
+        try:
+            records.append(model.model_validate_json(line))
+        except ValidationError as error:
+            raise RunMismatchError(f"{path}:{number}: not a {model.__name__}: {error.errors()[0]['msg']}") from error
+    return records
+
+
+class Run:
+    """A run's folder and its stages. Each stage is a folder stamped with the fingerprint of its inputs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Return a path inside the run's folder."""
+        return self.folder / name
+
+    def stage_done(self, name: str, inputs: str) -> dict[str, Any] | None:
+        """Return what stage `name` recorded when it finished with these `inputs`; None if it did not."""
+        try:
+            stamp = json.loads((self.folder / name / STAGE_FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        return stamp["result"] if stamp["inputs"] == inputs else None
+
+    def stage(self, name: str, inputs: str, work: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+        """Run `work(folder)` unless it finished before with equal `inputs`; return its result and if it was reused.
+
+        The folder of an unfinished stage with equal inputs is handed to `work` again, so that it can resume; one with
+        other inputs is emptied first.
+        """
+        done = self.stage_done(name, inputs)
+        if done is not None:
+            return done, True
+        folder = self.folder / name
+        begun = folder / "inputs"
+        if folder.exists() and not (begun.exists() and begun.read_text(encoding="utf-8") == inputs):
+            shutil.rmtree(folder)
+        write_atomically(begun, inputs)
+        with suppress(FileNotFoundError):
+            (folder / STAGE_FILE).unlink()
+        result = work(folder)
+        write_json(folder / STAGE_FILE, {"inputs": inputs, "result": result})
+        return result, False
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no canonical JSON")

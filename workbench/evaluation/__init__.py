@@ -1,0 +1,52 @@
+"""Questions and splits, metrics, statistics, and the summary of a run. No models, no torch."""
+
+from workbench.evaluation.metrics import (
+    GOLD_LOG_PROBABILITY,
+    METRICS,
+    SCORES,
+    abstained,
+    contains,
+    exact_match,
+    normalise_answer,
+    score_answer,
+    token_f1,
+)
+from workbench.evaluation.questions import QuestionFile, load_questions
+from workbench.evaluation.retrieval_metrics import retrieval_scores
+from workbench.evaluation.splits import (
+    TEST_SPLITS,
+    NearCopy,
+    assign_splits,
+    limit_questions,
+    near_copies,
+    refuse_leaks,
+)
+from workbench.evaluation.statistics import Difference, Interval, mean_interval, paired_difference
+from workbench.evaluation.summary import predictions_lines, summarise
+
+__all__ = [
+    "GOLD_LOG_PROBABILITY",
+    "METRICS",
+    "SCORES",
+    "TEST_SPLITS",
+    "Difference",
+    "Interval",
+    "NearCopy",
+    "QuestionFile",
+    "abstained",
+    "assign_splits",
+    "contains",
+    "exact_match",
+    "limit_questions",
+    "load_questions",
+    "mean_interval",
+    "near_copies",
+    "normalise_answer",
+    "paired_difference",
+    "predictions_lines",
+    "refuse_leaks",
+    "retrieval_scores",
+    "score_answer",
+    "summarise",
+    "token_f1",
+]

@@ -1,0 +1,59 @@
+"""What is wrong in a question file: collected first, raised together, one line a fault.
+
+Not a logger: a file with one fault loads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from workbench.errors import QuestionFileError
+
+SHOWN = 10  # faults printed; the rest is counted
+
+
+class Faults:
+    """The faults of one file, in the order they were met."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: list[str] = []
+
+    def add(self, line: int, field: str, problem: str) -> None:
+        """Note one fault. `line` counts from 1; `field` as the file names it."""
+        self._lines.append(f"{self.path.name}:{line}: `{field}`: {problem}")
+
+    def add_invalid(self, line: int, error: ValidationError) -> None:
+        """Note every fault of one record that pydantic refused."""
+        for fault in error.errors():
+            self.add(line, field_name(fault["loc"]), _plain(fault["msg"]))
+
+    def refuse(self) -> None:
+        """Raise QuestionFileError if anything was noted: up to ten faults, then how many more there are."""
+        if not self._lines:
+            return
+        more = len(self._lines) - SHOWN
+        rest = [f"... and {more} more; mend these and load the file again"] if more > 0 else []
+        raise QuestionFileError("\n".join([*self._lines[:SHOWN], *rest]))
+
+
+def field_name(location: Iterable[str | int]) -> str:
+    """Write a pydantic location as a path: ("relevant", 0, "end") is `relevant[0].end`."""
+    name = ""
+    for part in location:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+    return name or "line"
+
+
+def _plain(message: str) -> str:
+    words = {
+        "Extra inputs are not permitted": "unknown field",
+        "Field required": "is missing",
+        "Input should be a valid tuple": "must be a list",
+        "Input should be a valid list": "must be a list",
+    }
+    plain = words.get(message, message.removeprefix("Value error, "))
+    return plain[0].lower() + plain[1:]

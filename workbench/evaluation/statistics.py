@@ -1,0 +1,144 @@
+"""Intervals for means, and paired differences between two arms on the same questions.
+
+Questions are taken as the unit. Runs of one seed only: the spread between training seeds is not in these intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+BLOCK = 4_000_000  # draws held at once: 32 MB as float64
+
+
+class Interval(NamedTuple):
+    """A mean over `n` values. `low` and `high` are None where the data cannot tell (see `mean_interval`)."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Difference(NamedTuple):
+    """Mean of a minus b over the same questions, its interval, and the two-sided p of "no difference"."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+
+
+def mean_interval(
+    values: Sequence[float], *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> Interval:
+    """Return the mean of `values` with its interval.
+
+    - all 0 or 1: Wilson's score interval, honest at 0 % and 100 %
+      (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953);
+    - all equal: the bootstrap would claim certainty, so the bound of `_constant_bound`; for values outside [0, 1]
+      (log-probabilities) there is none: low and high are None;
+    - else: percentile bootstrap (Efron and Tibshirani 1993, chapter 13).
+
+    Raises:
+        ValueError: no values.
+    """
+    from scipy.stats import binomtest
+
+    array = _checked(values)
+    n = len(array)
+    if np.isin(array, (0.0, 1.0)).all():
+        bound = binomtest(int(array.sum()), n).proportion_ci(confidence, method="wilson")
+        return Interval(float(array.mean()), float(bound.low), float(bound.high), n)
+    if np.ptp(array) == 0:
+        inside = 0 <= array[0] <= 1
+        low, high = _constant_bound(float(array[0]), n, (0.0, 1.0), confidence) if inside else (None, None)
+        return Interval(float(array[0]), low, high, n)
+    low, high = _bootstrap(array, resamples, confidence, seed)
+    return Interval(float(array.mean()), low, high, n)
+
+
+def paired_difference(
+    a: Sequence[float], b: Sequence[float], *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> Difference:
+    """Compare two arms question by question: `a[i]` and `b[i]` answer the same question.
+
+    The interval is the paired percentile bootstrap; where all differences are equal it is the bound of
+    `_constant_bound` (None outside [-1, 1]). p is the sign-flip permutation test, (1 + hits) / (1 + flips), so it is
+    never 0 (Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585).
+
+    Raises:
+        ValueError: different lengths, or no values.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"paired arms need the same questions, but a has {len(a)} values and b has {len(b)}")
+    differences = _checked(a) - _checked(b)
+    n, mean = len(differences), float(differences.mean())
+    p = _sign_flip_p(differences, resamples, seed)
+    if np.ptp(differences) == 0:
+        inside = abs(mean) <= 1
+        low, high = _constant_bound(mean, n, (-1.0, 1.0), confidence) if inside else (None, None)
+    else:
+        low, high = _bootstrap(differences, resamples, confidence, seed)
+    return Difference(mean, low, high, p)
+
+
+def _checked(values: Sequence[float]) -> Float64:
+    array = np.asarray(values, dtype=np.float64)
+    if not len(array):
+        raise ValueError("a mean needs at least one value")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{int((~np.isfinite(array)).sum())} of {len(array)} values are not finite")
+    return array
+
+
+def _constant_bound(
+    value: float, n: int, limits: tuple[float, float], confidence: float
+) -> tuple[float | None, float | None]:
+    """Bound the mean of values in `limits` of which `n` were seen, all equal to `value`.
+
+    At most a share u of the population can differ: Clopper and Pearson's upper bound for 0 of n (the "rule of three",
+    https://doi.org/10.1093/biomet/26.4.404). That share may lie anywhere within the limits.
+    """
+    from scipy.stats import binomtest
+
+    u = float(binomtest(0, n).proportion_ci(confidence, method="exact").high)
+    return (1 - u) * value + u * limits[0], (1 - u) * value + u * limits[1]
+
+
+def _bootstrap(array: Float64, resamples: int, confidence: float, seed: int) -> tuple[float, float]:
+    means = np.concatenate([array[rows].mean(axis=1) for rows in _resampled_rows(len(array), resamples, seed)])  # (R,)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _sign_flip_p(differences: Float64, flips: int, seed: int) -> float:
+    observed = abs(differences.sum())
+    sums = np.concatenate([signs @ differences for signs in _signs(len(differences), flips, seed)])  # (R,)
+    # The margin keeps flips that give the same sum in another order of addition on the side of "as extreme".
+    hits = int((np.abs(sums) >= observed - 1e-9 * max(observed, 1.0)).sum())
+    return (1 + hits) / (1 + flips)
+
+
+@lru_cache(maxsize=4)
+def _resampled_rows(n: int, resamples: int, seed: int) -> tuple[NDArray[np.intp], ...]:
+    """Row numbers drawn with replacement, (R, n) in blocks: kept, for every arm and pair is resampled alike."""
+    draws = np.random.default_rng([seed, 0])
+    return tuple(draws.integers(0, n, size=(rows, n)) for rows in _block_sizes(n, resamples))
+
+
+@lru_cache(maxsize=4)
+def _signs(n: int, flips: int, seed: int) -> tuple[Float64, ...]:
+    draws = np.random.default_rng([seed, 1])
+    return tuple(2 * draws.integers(0, 2, size=(rows, n)).astype(np.float64) - 1 for rows in _block_sizes(n, flips))
+
+
+def _block_sizes(n: int, resamples: int) -> list[int]:
+    rows = max(1, BLOCK // n)
+    return [min(rows, resamples - done) for done in range(0, resamples, rows)]

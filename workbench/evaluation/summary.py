@@ -1,0 +1,219 @@
+"""Records to summary.json: every figure with its interval, the two test splits always apart.
+
+Not the answering, not the verdict: this only counts, averages and compares what `records.jsonl` holds. Clock times
+stand under "costs" alone, so that the rest can be compared between runs byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from workbench.config import ArmConfig, EvaluationConfig
+from workbench.errors import RunMismatchError
+from workbench.evaluation.metrics import SCORES
+from workbench.evaluation.retrieval_metrics import retrieval_scores
+from workbench.evaluation.splits import TEST_SPLITS
+from workbench.evaluation.statistics import mean_interval, paired_difference
+from workbench.types import CaseRecord, Question, ReadFailure, Split
+
+ScoresByArm = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # arm → question id → score name → value
+LOST = ("exact_match", "contains", "f1", "abstention")  # what an arm that failed on a question scores 0 in
+DIGITS = 6  # of every figure: the same file for the same answers, whatever the order of addition
+
+
+def summarise(
+    records: Sequence[CaseRecord],
+    *,
+    questions: Sequence[Question],
+    config: EvaluationConfig,
+    arms: Mapping[str, ArmConfig],
+    build_costs: Mapping[str, Mapping[str, float]],
+    losses: Mapping[str, Mapping[str, float]],
+    failures: Sequence[ReadFailure] = (),
+    retrieval_depth: int = 10,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return what summary.json holds, keys in the order of `arms` and of the score names.
+
+    Args:
+        records: one per question and arm; an errored one scores 0 in what applies to its question, and is counted.
+        questions: at least those of the records.
+        build_costs: by arm, figures spent before the first question, named with their unit ("training_seconds").
+        losses: by adapter, figures of its training ("held_out", "train").
+        failures: files that could not be read.
+        retrieval_depth: hits recorded per question.
+
+    Raises:
+        RunMismatchError: a record of an unknown question or arm, or two records of one question and arm.
+    """
+    by_id = {question.id: question for question in questions}
+    _check(records, by_id, arms)
+    part = _Part(by_id, config, arms, retrieval_depth, seed)
+    of_split = {split: [record for record in records if record.split is split] for split in TEST_SPLITS}
+    return {
+        "ranked_by": config.ranked_by,
+        "confidence": config.confidence,
+        "settings": {name: arm.model_dump(mode="json") for name, arm in arms.items()},
+        "counts": _counts(records, arms, questions),
+        **part.summarise(records),
+        "splits": {split.value: part.summarise(of_split[split]) for split in TEST_SPLITS},
+        "costs": {name: _costs(records, name) | dict(build_costs.get(name, {})) for name in arms},
+        "loss": {name: dict(figures) for name, figures in losses.items()},
+        "failures": [
+            {"source": failure.source, "kind": failure.kind, "reason": failure.reason} for failure in failures
+        ],
+    }
+
+
+def predictions_lines(
+    records: Iterable[CaseRecord], *, arms: Iterable[str], questions: Iterable[Question]
+) -> list[str]:
+    """Return predictions.jsonl's lines: question_id, arm, answer; by arm, then by question, both in the order given."""
+    arm_order = {name: place for place, name in enumerate(arms)}
+    question_order = {question.id: place for place, question in enumerate(questions)}
+    ordered = sorted(records, key=lambda record: (arm_order[record.arm], question_order[record.question_id]))
+    return [record.model_dump_json(include={"question_id", "arm", "answer"}) for record in ordered]
+
+
+class _Part:
+    """Summarises a part of the records: all, one split, always with the same settings."""
+
+    def __init__(
+        self,
+        questions: Mapping[str, Question],
+        config: EvaluationConfig,
+        arms: Mapping[str, ArmConfig],
+        retrieval_depth: int,
+        seed: int,
+    ) -> None:
+        self.questions = questions
+        self.config = config
+        self.arms = arms
+        self.retrieval_depth = retrieval_depth
+        self.seed = seed
+
+    def summarise(self, records: Sequence[CaseRecord]) -> dict[str, Any]:
+        """Return {"arms", "pairs", "retrieval", "kinds"} of these records."""
+        kinds = sorted({record.kind for record in records})
+        judged = (self.config.ranked_by, "abstention")
+        return {
+            "arms": self._arms(self._scores(records), SCORES),
+            "pairs": self._pairs(self._scores(records)),
+            "retrieval": self._retrieval(records),
+            "kinds": {
+                kind: self._arms(self._scores([record for record in records if record.kind == kind]), judged)
+                for kind in kinds
+            },
+        }
+
+    def _scores(self, records: Iterable[CaseRecord]) -> ScoresByArm:
+        scores: dict[str, dict[str, Mapping[str, float | None]]] = {name: {} for name in self.arms}
+        for record in records:
+            scores[record.arm][record.question_id] = _counted_scores(record, self.questions[record.question_id])
+        return scores
+
+    def _arms(self, scores: ScoresByArm, names: Iterable[str]) -> dict[str, Any]:
+        figures: dict[str, Any] = {}
+        for arm, rows in scores.items():
+            columns = {name: [row[name] for row in rows.values() if row.get(name) is not None] for name in names}
+            if rows:
+                figures[arm] = {name: self._interval(values) for name, values in columns.items() if values}
+        return figures
+
+    def _pairs(self, scores: ScoresByArm) -> list[dict[str, Any]]:
+        """Compare every two arms in every score, on the questions where both have one."""
+        pairs = []
+        for a, b in combinations([arm for arm, rows in scores.items() if rows], 2):
+            for name in SCORES:
+                shared = [
+                    (left[name], right[name])
+                    for question_id, left in scores[a].items()
+                    if left.get(name) is not None and (right := scores[b].get(question_id, {})).get(name) is not None
+                ]
+                if shared:
+                    pairs.append({"a": a, "b": b, "metric": name} | self._difference(shared))
+        return pairs
+
+    def _retrieval(self, records: Iterable[CaseRecord]) -> dict[str, Any]:
+        """Score the rankings of the first arm that retrieves: all of them see the same ones."""
+        arm = next((name for name, settings in self.arms.items() if settings.strategy == "rag"), None)
+        rankings = {record.question_id: record.hits for record in records if record.arm == arm}
+        relevant = {key: self.questions[key].relevant for key in rankings if self.questions[key].relevant}
+        rows = retrieval_scores(rankings, relevant, depth=self.retrieval_depth)
+        names = next(iter(rows.values()), {})
+        return {name: self._interval([row[name] for row in rows.values()]) for name in names}
+
+    def _interval(self, values: Sequence[Any]) -> dict[str, Any]:
+        interval = mean_interval(
+            values, resamples=self.config.resamples, confidence=self.config.confidence, seed=self.seed
+        )
+        return _rounded(interval._asdict())
+
+    def _difference(self, shared: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
+        difference = paired_difference(
+            [a for a, _ in shared],
+            [b for _, b in shared],
+            resamples=self.config.resamples,
+            confidence=self.config.confidence,
+            seed=self.seed,
+        )
+        return _rounded(difference._asdict()) | {"n": len(shared)}
+
+
+def _check(records: Iterable[CaseRecord], questions: Mapping[str, Question], arms: Mapping[str, ArmConfig]) -> None:
+    met: set[tuple[str, str]] = set()
+    for record in records:
+        if record.arm not in arms or record.question_id not in questions:
+            what = f"arm {record.arm!r}" if record.arm not in arms else f"question {record.question_id!r}"
+            raise RunMismatchError(
+                f"records.jsonl answers {what}, which the experiment does not have; "
+                "run it into an empty folder: workbench run CONFIG --out FOLDER"
+            )
+        if (record.question_id, record.arm) in met:
+            raise RunMismatchError(
+                f"records.jsonl holds two answers of arm {record.arm!r} to question {record.question_id!r}; "
+                "run it into an empty folder: workbench run CONFIG --out FOLDER"
+            )
+        met.add((record.question_id, record.arm))
+
+
+def _counted_scores(record: CaseRecord, question: Question) -> Mapping[str, float | None]:
+    """Return the record's scores; a failed answer is a wrong one, and no refusal."""
+    if record.error is None:
+        return record.scores
+    applies = {"abstention"} if not question.answerable else set(LOST) - {"abstention"}
+    return {name: 0.0 if name in applies else None for name in SCORES}
+
+
+def _counts(
+    records: Sequence[CaseRecord], arms: Mapping[str, ArmConfig], questions: Sequence[Question]
+) -> dict[str, Any]:
+    asked = {record.question_id for record in records}
+    of_split = Counter(question.split for question in questions)
+    return {
+        "questions": {split.value: of_split[split] for split in Split},
+        "asked": len(asked),
+        "answers": {name: sum(record.arm == name for record in records) for name in arms},
+        "errors": {name: sum(record.arm == name and record.error is not None for record in records) for name in arms},
+    }
+
+
+def _costs(records: Iterable[CaseRecord], arm: str) -> dict[str, float]:
+    """Return p50, p95 and total over the arm's questions: seconds, tokens; nothing if it answered none."""
+    spent = [record.costs for record in records if record.arm == arm and record.costs is not None]
+    figures: dict[str, float] = {}
+    for name in ("seconds", "retrieval_seconds", "prompt_tokens", "new_tokens"):
+        values = [float(getattr(costs, name)) for costs in spent]
+        if values:
+            p50, p95 = np.percentile(values, [50, 95])
+            figures |= {f"{name}_p50": float(p50), f"{name}_p95": float(p95), f"{name}_total": sum(values)}
+    return _rounded(figures)
+
+
+def _rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in figures.items()}

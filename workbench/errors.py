@@ -25,7 +25,11 @@ class FetchError(WorkbenchError, ConnectionError):
 
 
 class UnreadableDocumentError(WorkbenchError, ValueError):
-    """One file of the corpus cannot be read. Recorded per file; the batch goes on."""
+    """One file of the corpus cannot be read. Recorded per file with its `kind` (one word); the batch goes on."""
+
+    def __init__(self, message: str, kind: str = "damaged") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class EmptyCorpusError(WorkbenchError, ValueError):
@@ -66,3 +70,7 @@ class CheckpointMismatchError(WorkbenchError, ValueError):
 
 class RunMismatchError(WorkbenchError, ValueError):
     """A run folder holds results that may not be mixed or compared with what was asked."""
+
+
+class MissingCollectionError(WorkbenchError, FileNotFoundError):
+    """A folder holds no collection yet; the message names the command that makes one."""

@@ -1,0 +1,97 @@
+"""From a file's bytes to clean characters: size cap, encoding, line ends, invisible characters, NFC.
+
+Not parsing: a reader cleans first and computes its spans afterwards, so every span is exact in the final text.
+Source: Unicode Standard Annex 15 (NFC); WHATWG Encoding Standard (BOM before any label; latin-1 means windows-1252).
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from pathlib import Path
+
+from workbench.errors import UnreadableDocumentError
+
+MAX_FILE_BYTES = 64 * 2**20
+
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_LATIN = {"latin-1", "latin1", "iso-8859-1", "ascii", "us-ascii"}  # what web pages call windows-1252
+# Soft hyphen, zero-width space, word joiner, BOM, bidi controls, tag characters (used to hide text from people).
+# The joiners U+200C and U+200D stay: they are spelling in Persian, in Indic scripts and in emoji.
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_BLANK = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00a0\u2007\u202f]")  # controls, no-break spaces
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the whole file. Raises UnreadableDocumentError: missing, no permission, empty, over MAX_FILE_BYTES."""
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > MAX_FILE_BYTES:
+            message = f"{path.name} has {size_bytes:,} bytes, the limit is {MAX_FILE_BYTES:,}; split the file"
+            raise UnreadableDocumentError(message, "too_large")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableDocumentError(f"{path.name} cannot be opened: {error.strerror or error}", "missing") from error
+    if not data.strip():
+        raise UnreadableDocumentError(f"{path.name} is empty ({len(data)} bytes)", "empty")
+    return data
+
+
+def decode_text(data: bytes, name: str, *, declared: str | None = None) -> tuple[str, str]:
+    """Return the text and the encoding it was in: by BOM, else as `declared`, else UTF-8, else Windows-1252.
+
+    Raises:
+        UnreadableDocumentError: NUL bytes (a binary file, or UTF-16 without its BOM), or no encoding fits.
+    """
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            return _decode(data[len(bom) :], encoding, name), encoding
+    if b"\0" in data:
+        message = f"{name} holds NUL bytes, so it is not text; if it is UTF-16, save it as UTF-8"
+        raise UnreadableDocumentError(message, "binary")
+    for candidate in (_known_encoding(declared), "utf-8"):
+        try:
+            if candidate:
+                return data.decode(candidate), candidate
+        except UnicodeDecodeError:
+            continue
+    return _decode(data, "cp1252", name), "cp1252"
+
+
+def clean_text(text: str) -> str:
+    r"""Return NFC text with `\n` line ends, plain spaces for no-break ones, and no invisible or control characters."""
+    text = _LINE_END.sub("\n", _INVISIBLE.sub("", text))
+    return unicodedata.normalize("NFC", _BLANK.sub(" ", text))
+
+
+def squeeze_spaces(text: str) -> str:
+    """Return `text` on one line, with single spaces and none at its ends."""
+    return " ".join(text.split())
+
+
+def strip_heading_marks(text: str) -> str:
+    """Return a heading's words on one line: without Markdown's `#` marks or underline."""
+    text = re.sub(r"\n[ \t]*(=+|-+)[ \t]*$", "", text.strip())
+    text = re.sub(r"^#{1,6}(?:[ \t]+|$)", "", text)
+    return squeeze_spaces(re.sub(r"[ \t]+#+$", "", text))
+
+
+def _known_encoding(declared: str | None) -> str | None:
+    if declared is None:
+        return None
+    if declared.lower() in _LATIN:
+        return "cp1252"
+    try:
+        return codecs.lookup(declared).name
+    except LookupError:
+        return None
+
+
+def _decode(data: bytes, encoding: str, name: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        message = f"{name} is not {encoding}: byte {error.start} is 0x{data[error.start]:02x}; save it as UTF-8"
+        raise UnreadableDocumentError(message, "encoding") from error

@@ -1,0 +1,145 @@
+"""DOCX: paragraphs, headings by style, lists and tables in the order of the body; core properties become metadata.
+
+Read from the XML that python-docx opens, not from its `Paragraph.text`, which leaves out tracked insertions and
+content controls. Not read: headers, footers, footnotes, comments, deleted text.
+Source: ECMA-376 part 1, section 17 (WordprocessingML).
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import docx
+from docx.oxml.ns import qn
+
+from workbench.corpus.assembly import Piece, assemble, choose_title, format_table
+from workbench.corpus.cleaning import MAX_FILE_BYTES, read_bytes
+from workbench.errors import UnreadableDocumentError
+from workbench.types import BlockKind, Parsed
+
+Element = Any  # an lxml element; lxml ships no types
+
+_OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # Office wraps a password-protected file in an OLE container
+_HEADING_STYLE = re.compile(r"heading ([1-9])$")
+_WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:ins"), qn("w:moveTo"), qn("w:customXml"), qn("w:smartTag")}
+_SKIPPED = {qn("w:del"), qn("w:moveFrom"), qn("w:rPr"), qn("w:pPr")}
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # repeats the text of its Choice
+_MARKS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
+
+
+def read_docx(path: Path) -> Parsed:
+    """Read a Word file. Raises UnreadableDocumentError: not a Word file, password, unpacks too large, no text."""
+    data = read_bytes(path)
+    check_container(data, path.name)
+    try:
+        opened = docx.Document(BytesIO(data))
+    except Exception as error:  # python-docx lets lxml's, zipfile's and its own errors through, and KeyError
+        raise UnreadableDocumentError(f"{path.name} is not a whole Word file: {error}", "damaged") from error
+    styles = {style.style_id: (style.name or "").lower() for style in opened.styles if style.style_id}
+    text, blocks = assemble(read_body(opened.element.body, styles))
+    if not text:
+        raise UnreadableDocumentError(f"{path.name} holds no text (pictures only?)", "no_text")
+    properties = opened.core_properties
+    titles = [find_text(p) for p in opened.element.body.iter(qn("w:p")) if style_of(p, styles) == "title"]
+    metadata = {"format": "docx"} | {
+        name: value for name in ("author", "subject", "keywords") if (value := str(getattr(properties, name) or ""))
+    }
+    return Parsed(choose_title(path, text, blocks, (*titles, properties.title)), text, blocks, metadata)
+
+
+def check_container(data: bytes, name: str) -> None:
+    """Raise UnreadableDocumentError unless `data` is a zip archive that unpacks to a sane size."""
+    if data.startswith(_OLE_MAGIC):
+        message = f"{name} is password-protected or an old .doc file; save it as .docx without a password"
+        raise UnreadableDocumentError(message, "encrypted")
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise UnreadableDocumentError(f"{name} is not a whole Word file: {error}", "damaged") from error
+    if unpacked_bytes > 8 * MAX_FILE_BYTES:
+        message = f"{name} unpacks to {unpacked_bytes:,} bytes, the limit is {8 * MAX_FILE_BYTES:,}; split the file"
+        raise UnreadableDocumentError(message, "too_large")
+
+
+def read_body(body: Element, styles: dict[str, str]) -> Iterator[Piece]:
+    """Yield the blocks of the body in order; neighbouring list paragraphs make one list."""
+    for is_list, members in groupby(find_members(body), key=lambda member: list_depth(member, styles) is not None):
+        if is_list:
+            yield Piece("\n".join(mark_items(members, styles)), BlockKind.LIST)
+            continue
+        for member in members:
+            style = style_of(member, styles)
+            heading = _HEADING_STYLE.match(style)
+            if member.tag == qn("w:tbl"):
+                rows = [[" ".join(map(find_text, cell.iter(qn("w:p")))) for cell in row] for row in find_rows(member)]
+                yield Piece(format_table(rows), BlockKind.TABLE)
+            elif style == "title" or heading:
+                yield Piece(find_text(member), BlockKind.HEADING, min(int(heading[1]), 6) if heading else 1)
+            elif not style.startswith("toc "):
+                yield Piece(find_text(member), BlockKind.PARAGRAPH)
+
+
+def find_members(parent: Element) -> Iterator[Element]:
+    """Yield the paragraphs and tables below `parent`, content controls and tracked insertions opened."""
+    for child in parent:
+        if child.tag in {qn("w:p"), qn("w:tbl")}:
+            yield child
+        elif child.tag in _WRAPPERS:
+            yield from find_members(child)
+
+
+def find_rows(table: Element) -> Iterator[list[Element]]:
+    """Yield the cells of each row of `table`; a table inside a cell is part of that cell."""
+    for row in table.iterchildren(qn("w:tr")):
+        yield list(row.iterchildren(qn("w:tc")))
+
+
+def find_text(paragraph: Element) -> str:
+    """Return what a person reads in a paragraph: insertions in, deletions and drawing fallbacks out."""
+    parts: list[str] = []
+    stack = [paragraph]
+    while stack:
+        element = stack.pop()
+        if element.tag == qn("w:t"):
+            parts.append(element.text or "")
+        elif element.tag in _MARKS:
+            parts.append(_MARKS[element.tag])
+        elif element.tag not in _SKIPPED and element.tag != _FALLBACK:
+            stack.extend(reversed(element))
+    return "".join(parts).strip()
+
+
+def style_of(member: Element, styles: dict[str, str]) -> str:
+    """Return the style's name in lower case; empty where there is none. Names stay English in translated Word."""
+    found = member.find(f"{qn('w:pPr')}/{qn('w:pStyle')}")
+    return styles.get(found.get(qn("w:val")), "") if found is not None else ""
+
+
+def list_depth(member: Element, styles: dict[str, str]) -> int | None:
+    """Return how deep a list paragraph is nested, from 0; None for anything else."""
+    style = style_of(member, styles)
+    numbering = member.find(f"{qn('w:pPr')}/{qn('w:numPr')}")
+    if _HEADING_STYLE.match(style) or (numbering is None and not style.startswith("list ")):
+        return None
+    level = numbering.find(qn("w:ilvl")) if numbering is not None else None
+    if level is not None:
+        return int(level.get(qn("w:val")))
+    return int(style[-1]) - 1 if style[-1:].isdigit() else 0
+
+
+def mark_items(members: Iterator[Element], styles: dict[str, str]) -> Iterator[str]:
+    """Yield one line an item: numbered where the style says so, otherwise a dash; indented by its depth."""
+    number = 0
+    for member in members:
+        text = " ".join(find_text(member).split())
+        if text:
+            numbered = style_of(member, styles).startswith("list number")
+            number = number + 1 if numbered else 0
+            yield "  " * (list_depth(member, styles) or 0) + (f"{number}. " if numbered else "- ") + text

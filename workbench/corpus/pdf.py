@@ -1,7 +1,7 @@
 """PDF: lines put back together into paragraphs, lists, tables and headings, each with its page number.
 
 `pdf_lines.py` measures the lines on a page; this file decides what they are. Text comes from the file's text layer
-only: scanned pages are refused, not guessed. Table cells that wrap over several lines are read as paragraphs.
+only: scanned pages are refused, not guessed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pypdfium2 as pdfium
 
 from workbench.corpus.assembly import Piece, assemble, choose_title, format_table
 from workbench.corpus.cleaning import read_bytes, squeeze_spaces
-from workbench.corpus.pdf_lines import Line, drop_running_lines, read_lines
+from workbench.corpus.pdf_lines import Line, drop_running_lines, read_lines, usual_height
+from workbench.corpus.pdf_tables import read_table
 from workbench.errors import UnreadableDocumentError
 from workbench.types import BlockKind, Parsed
 
@@ -55,7 +56,8 @@ def build_parsed(
     if not any(pages):
         message = f"{path.name}: no text layer on its {len(pages)} pages (scanned?); OCR is not done"
         raise UnreadableDocumentError(message, "no_text")
-    text, blocks = assemble(find_pieces(drop_running_lines(pages), bookmarks))
+    lines = drop_running_lines(pages) or [line for page in pages for line in page]
+    text, blocks = assemble(merge_lists(find_pieces(lines, bookmarks)))
     named = properties.get("Title", "")
     title = choose_title(path, text, blocks, () if _JUNK_TITLE.match(named) else (named,))
     metadata = {"format": "pdf", "pages": str(len(pages))}
@@ -67,38 +69,40 @@ def build_parsed(
 
 
 def find_pieces(lines: Sequence[Line], bookmarks: set[tuple[int, str]]) -> Iterator[Piece]:
-    """Yield the blocks: headings, tables and lists by their signs, the rest as paragraphs."""
-    body_height = _body_height(lines)
+    """Yield the blocks: tables by their columns, headings by size, weight or bookmark, lists by their marks."""
+    body_height = usual_height(lines)
     sizes = sorted({line.height for line in lines if _is_large(line, body_height)}, reverse=True)
-    gap = _line_gap(lines)
-    for is_table, paragraph in group_paragraphs(lines, gap):
-        first, text = paragraph[0], join_lines(line.text for line in paragraph)
-        marked = (first.page, _key(text)) in bookmarks or (first.bold and len(paragraph) == 1 and not _ends(text))
-        if is_table:
-            yield Piece(format_table([line.cells for line in paragraph]), BlockKind.TABLE, page=first.page)
-        elif len(text) <= _MAX_HEADING_CHARACTERS and (_is_large(first, body_height) or marked):
-            level = sizes.index(first.height) if _is_large(first, body_height) else len(sizes)
+    gap = usual_gap(lines)
+    right = max(line.right for line in lines)
+    n = 0
+    while n < len(lines):
+        first = lines[n]
+        rows, after = read_table(lines, n, gap) if not _ITEM.match(f"{first.cells[0]} ") else ([], n)
+        if rows:
+            yield Piece(format_table(rows), BlockKind.TABLE, page=first.page)
+            n = after
+            continue
+        after = n + 1
+        while after < len(lines) and reads_on(lines[after - 1], lines[after], gap, right):
+            after += 1
+        text = join_lines(line.text for line in lines[n:after])
+        large = _is_large(first, body_height)
+        marked = (first.page, _key(text)) in bookmarks or (first.bold and after == n + 1 and not _ends(text))
+        if (large or marked) and len(text) <= _MAX_HEADING_CHARACTERS:
+            level = sizes.index(first.height) if large else len(sizes)
             yield Piece(text, BlockKind.HEADING, min(level + 1, 6), first.page)
         else:
-            kind = BlockKind.LIST if _ITEM.match(text) else BlockKind.PARAGRAPH
-            yield Piece(text, kind, page=first.page)
+            yield Piece(text, BlockKind.LIST if _ITEM.match(text) else BlockKind.PARAGRAPH, page=first.page)
+        n = after
 
 
-def group_paragraphs(lines: Sequence[Line], gap: float) -> Iterator[tuple[bool, list[Line]]]:
-    """Yield (is a table, its lines): rows of a table together, otherwise lines that read on."""
-    table_of = find_tables(lines, gap)
-    right = max((line.right for line in lines), default=0.0)
-    for table, members in groupby(range(len(lines)), key=lambda n: table_of[n]):
-        if table is not None:
-            yield True, [lines[n] for n in members]
-            continue
-        paragraph: list[Line] = []
-        for n in members:
-            if paragraph and not reads_on(paragraph[-1], lines[n], gap, right):
-                yield False, paragraph
-                paragraph = []
-            paragraph.append(lines[n])
-        yield False, paragraph
+def merge_lists(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield the pieces, neighbouring list items of one page as one list."""
+    for (kind, page), members in groupby(pieces, key=lambda piece: (piece.kind, piece.page)):
+        if kind is BlockKind.LIST:
+            yield Piece("\n".join(piece.text for piece in members), kind, page=page)
+        else:
+            yield from members
 
 
 def reads_on(line: Line, following: Line, gap: float, right: float) -> bool:
@@ -112,21 +116,6 @@ def reads_on(line: Line, following: Line, gap: float, right: float) -> bool:
     return not (_ends(line.text) and line.right < 0.85 * right)
 
 
-def find_tables(lines: Sequence[Line], gap: float) -> list[int | None]:
-    """Return for each line the number of its table, or None: two lines or more with equal, aligned columns."""
-    table_of: list[int | None] = [None] * len(lines)
-    for n in range(1, len(lines)):
-        upper, lower = lines[n - 1], lines[n]
-        aligned = len(upper.cells) == len(lower.cells) > 1 and all(map(_aligned, upper.spans, lower.spans))
-        numbered = _ITEM.match(f"{lower.cells[0]} ") is not None
-        near = upper.page == lower.page and 0 < upper.bottom - lower.bottom <= 4 * gap
-        if aligned and near and not (numbered and len(lower.cells) == 2):
-            if table_of[n - 1] is None:
-                table_of[n - 1] = n
-            table_of[n] = table_of[n - 1]
-    return table_of
-
-
 def join_lines(texts: Iterable[str]) -> str:
     """Return the lines as one: a space between two, a bullet as a dash."""
     text = squeeze_spaces(" ".join(texts))
@@ -134,20 +123,8 @@ def join_lines(texts: Iterable[str]) -> str:
     return f"- {text[item.end() :]}" if item and item[1] is None else text
 
 
-def _aligned(upper: tuple[float, float], lower: tuple[float, float]) -> bool:
-    """Whether two cells share their left edge, right edge or middle, to 3 points."""
-    left, right = upper[0] - lower[0], upper[1] - lower[1]
-    return min(abs(left), abs(right), abs(left + right) / 2) <= 3
-
-
-def _body_height(lines: Sequence[Line]) -> float:
-    counts: dict[float, int] = {}
-    for line in lines:
-        counts[line.height] = counts.get(line.height, 0) + len(line.text)
-    return max(counts, key=lambda height: (counts[height], -height))
-
-
-def _line_gap(lines: Sequence[Line]) -> float:
+def usual_gap(lines: Sequence[Line]) -> float:
+    """Return the usual distance of two baselines, in points; 0 where no line follows another."""
     gaps = [
         upper.bottom - lower.bottom
         for upper, lower in pairwise(lines)

@@ -69,10 +69,38 @@ def read_lines(document: pdfium.PdfDocument, index: int) -> list[Line]:
 
 
 def drop_running_lines(pages: Sequence[Sequence[Line]]) -> list[Line]:
-    """Return all lines but those that stand in the margin of most pages at one height, digits aside."""
-    counts = Counter(key for lines in pages for key in {_running_key(line) for line in lines if line.in_margin})
-    enough = max(2, 0.6 * len(pages))
-    return [line for lines in pages for line in lines if not (line.in_margin and counts[_running_key(line)] >= enough)]
+    """Return all lines without running headers and footers: what most pages show first or last, digits aside.
+
+    Peeled from the page's edge inwards, so that an equal line further in stays; larger print is never dropped, since
+    "Chapter 3" and "Chapter 4" are headings.
+    """
+    body_height = usual_height([line for lines in pages for line in lines])
+    candidates = [{_running_key(line) for line in lines if _may_run(line, body_height)} for lines in pages]
+    counts = Counter(key for keys in candidates for key in keys)
+    running = {key for key, count in counts.items() if count >= max(2, 0.6 * len(pages))}
+    kept: list[Line] = []
+    for lines in pages:
+        upwards = sorted(lines, key=lambda line: line.bottom)
+        dropped: set[Line] = set()
+        for edge in (upwards, upwards[::-1]):
+            for line in edge:
+                if not _may_run(line, body_height) or _running_key(line) not in running:
+                    break
+                dropped.add(line)
+        kept += [line for line in lines if line not in dropped]
+    return kept
+
+
+def usual_height(lines: Sequence[Line]) -> float:
+    """Return the character height, in points, that most of the text has."""
+    counts: Counter[float] = Counter()
+    for line in lines:
+        counts[line.height] += len(line.text)
+    return max(counts, key=lambda height: (counts[height], -height))
+
+
+def _may_run(line: Line, body_height: float) -> bool:
+    return line.in_margin and line.height <= body_height
 
 
 def _running_key(line: Line) -> tuple[str, int]:

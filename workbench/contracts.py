@@ -5,7 +5,7 @@ Each promise names the empty case. `tests/test_contracts.py` runs every implemen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -82,7 +82,7 @@ class Generator(Protocol):
         """Answer one batch, in order. An empty batch gives an empty list."""
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str], *, adapter: str | None) -> list[float]:
-        """Return for each prompt the log-probability (nats, summed over tokens, end-of-turn included) of its text."""
+        """Return for each prompt the log-probability of its text: nats a token, averaged, end-of-turn left out."""
 
 
 class Strategy(Protocol):
@@ -104,6 +104,3 @@ class ChunkStore(Protocol):
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         """Return the chunks in the order of `ids`. Raises KeyError for an unknown id."""
-
-
-Headers = Mapping[str, str]

@@ -92,11 +92,15 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise
 
 
+def to_lines(records: Iterable[BaseModel]) -> str:
+    """Return one JSON line a record."""
+    return "".join(record.model_dump_json() + "\n" for record in records)
+
+
 def append_lines(path: Path, records: Iterable[BaseModel]) -> None:
     """Append one JSON line a record and make them durable; a kill leaves whole lines and at most one torn last line."""
     with path.open("a", encoding="utf-8") as stream:
-        for record in records:
-            stream.write(record.model_dump_json() + "\n")
+        stream.write(to_lines(records))
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -140,6 +140,7 @@ class Prompt:
     suffix_ids: tuple[int, ...]
     hits: Ranking = ()
     cut: Ranking = ()  # hits that did not fit the token budget
+    found: Ranking = ()  # all that retrieval found, to the recorded depth
 
     @property
     def token_count(self) -> int:
@@ -274,6 +275,8 @@ class CaseCosts(Frozen):
     retrieval_seconds: float
     prompt_tokens: int
     new_tokens: int
+    peak_bytes: int = 0  # resident memory of the process, highest while its batch was answered
+    peak_gpu_bytes: int = 0
 
 
 class CaseRecord(Frozen):

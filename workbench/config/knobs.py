@@ -146,7 +146,7 @@ class AdapterConfig(Knobs):
     """One adapter: which examples it learns from, and where it departs from the shared recipe."""
 
     examples: Literal["closed_book", "reader"]
-    distractors: int = Field(1, ge=0, description="reader: wrong passages beside the right one")
+    passages: int | None = Field(None, ge=1, description="reader: passages a row; none: retrieval.passages")
     without_gold: float = Field(0.1, ge=0, le=1, description="reader: share of rows whose right passage is left out")
     recipe: dict[str, object] = Field({}, description="recipe keys to override, for example {epochs: 6}")
 

@@ -101,7 +101,7 @@ def _explain(fault: Any, tree: CommentedMap, path: Path, overrides: set[str]) ->
 
 
 def _is_tag(part: Any, loc: Sequence[Any], tree: CommentedMap) -> bool:
-    # pydantic puts the union's tag into the location ("retrieval", "method", "fusion", "damping"); YAML has no such key.
+    # pydantic puts the union's tag into the location ("retrieval", "method", "fusion", "pool"); YAML has no such key.
     node: Any = tree
     for step in loc:
         if step is part:
@@ -120,7 +120,7 @@ def _line(tree: CommentedMap, location: Sequence[Any]) -> int:
     line = 1
     for part in location:
         try:
-            line = (node.lc.key(part) if isinstance(node, Mapping) else node.lc.item(part))[0] + 1
+            line = (node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part))[0] + 1
             node = node[part]
         except (AttributeError, KeyError, IndexError, TypeError):
             break

@@ -1,0 +1,309 @@
+"""`Bench`: the composition root and the public face; the command line and scripts/ call it and nothing else.
+
+A bench belongs to one config and one run folder. Every stage is stamped with the fingerprint of its inputs and reused
+when nothing changed: index → train → answer → score → report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from workbench.config import ExperimentConfig, dump_config
+from workbench.corpus import chunk_documents
+from workbench.errors import ConfigError
+from workbench.evaluation import predictions_lines, score_answer, summarise
+from workbench.evaluation.runner import Arm, answer_questions
+from workbench.hardware import PeakMemory, describe_machine, describe_versions
+from workbench.knowledge import Collection
+from workbench.parts import Parts
+from workbench.prompting import read_citations
+from workbench.reporting import write_run_report
+from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
+from workbench.strategies import build_strategy
+from workbench.training import (
+    BEST,
+    ExampleSet,
+    Row,
+    TrainingJob,
+    build_closed_book,
+    build_reader,
+    draw,
+    encode_rows,
+    train_adapter,
+)
+from workbench.types import Answer, CaseRecord, Question, Split
+
+CASES = "cases.jsonl"
+SPARE_HITS = 8  # looked up beyond the passages of a reader row, since forbidden documents are left out
+
+
+class Bench:
+    """One experiment, step by step or by `run`."""
+
+    def __init__(self, config: ExperimentConfig, *, out: Path | None = None) -> None:
+        """Open or create the run folder `out` (default: runs/NAME). Nothing is loaded yet."""
+        self.config = config
+        self.run_folder = Run(out or Path("runs") / config.name)
+        self.parts = Parts(config, self.run_folder.folder)
+
+    def run(self) -> Path:
+        """Run every stage that is not up to date and return the path of report.html."""
+        self.index()
+        self.train()
+        self.evaluate()
+        return self.report()
+
+    # -- index ---------------------------------------------------------------------------------------------------------
+
+    def index(self) -> dict[str, Any]:
+        """Bring the collection in line with the corpus; only new and changed chunks are embedded."""
+        return self.run_folder.stage("index", self._index_inputs(), lambda _: self._index())[0]
+
+    def _index_inputs(self) -> str:
+        return fingerprint(self.parts.corpus.fingerprint, self.config.chunking, self.parts.embedder_files.fingerprint)
+
+    def _index(self) -> dict[str, Any]:
+        parts, started = self.parts, time.perf_counter()
+        embedder = parts.embedder
+        chunk = partial(chunk_documents, offsets=embedder, config=self.config.chunking)
+        folder = parts.collection_folder
+        find = Collection.open if Collection.exists(folder) else Collection.create
+        with PeakMemory() as peak, find(folder, embedder.identity) as collection:
+            report = collection.update(
+                parts.corpus.documents, chunk, embedder.embed_documents, settings=fingerprint(self.config.chunking)
+            )
+            return {
+                "fingerprint": collection.fingerprint,
+                "update": asdict(report),
+                "seconds": time.perf_counter() - started,
+                "peak_bytes": peak.rss_bytes,
+            }
+
+    # -- train ---------------------------------------------------------------------------------------------------------
+
+    def train(self) -> dict[str, dict[str, Any]]:
+        """Train the adapters the arms name; return what each stage recorded."""
+        wanted = dict.fromkeys(arm.adapter for arm in self.config.arms.values() if arm.adapter is not None)
+        return {
+            name: self.run_folder.stage(f"train-{name}", self._train_inputs(name), partial(self._train, name))[0]
+            for name in wanted
+        }
+
+    def _train_inputs(self, name: str) -> str:
+        config, parts = self.config, self.parts
+        learned = [q for q in parts.questions.questions if q.split is not Split.SEEN]
+        return fingerprint(
+            self.index()["fingerprint"],
+            [question for question in learned if question.split is not Split.NEW],
+            sorted(self._forbidden_documents()),
+            config.training.adapters[name],
+            config.training.recipe(name),
+            config.retrieval,
+            config.prompt,
+            config.seed,
+            parts.generator_files.fingerprint,
+            str(parts.device_and_dtype),
+        )
+
+    def _forbidden_documents(self) -> set[str]:
+        """Documents of the `new` split: indexed, but no training row may show a word of them."""
+        return {span.document_id for question in self.parts.questions.of(Split.NEW) for span in question.relevant}
+
+    def _train(self, name: str, folder: Path) -> dict[str, Any]:
+        parts, recipe = self.parts, self.config.training.recipe(name)
+        train, held_out = (self._examples(name, split) for split in (Split.TRAIN, Split.DEV))
+        job = TrainingJob(
+            name=name,
+            rows=train.rows,
+            held_out=held_out.rows,
+            recipe=recipe,
+            seed=self.config.seed,
+            base_fingerprint=parts.generator_files.fingerprint,
+            template_hash=parts.tokenizer.template_hash,
+        )
+        with PeakMemory() as peak:
+            progress = train_adapter(job, parts.model, folder, pad_id=parts.tokenizer.end_of_turn_ids[-1])
+        return {
+            "rows": len(train.rows),
+            "rows_too_long": train.n_too_long,
+            "rows_without_gold": train.n_without_gold,
+            "held_out_rows": len(held_out.rows),
+            "steps": progress.step,
+            "best_step": progress.best_step,
+            "loss": progress.steps[-1]["loss"],
+            "held_out_loss": progress.best_loss,
+            "tokens": progress.tokens,
+            "seconds": progress.seconds,
+            "peak_bytes": peak.rss_bytes,
+        }
+
+    def _examples(self, name: str, split: Split) -> ExampleSet:
+        parts, config = self.parts, self.config
+        questions: Sequence[Question] = parts.questions.of(split)
+        adapter = config.training.adapters[name]
+        recipe = config.training.recipe(name)
+        if split is Split.TRAIN:
+            questions = draw(questions, recipe.max_examples, seed=config.seed)
+        rows: list[Row]
+        match adapter.examples:
+            case "closed_book":
+                rows = build_closed_book(questions, parts.builder, config.prompt)
+            case "reader":
+                passages = adapter.passages or config.retrieval.passages
+                rows = build_reader(
+                    questions,
+                    parts.builder,
+                    config.prompt,
+                    adapter,
+                    passages=passages,
+                    find_passages=lambda q: parts.retriever.search(q.text, k=passages + SPARE_HITS),
+                    find_gold=parts.gold.find,
+                    forbidden=self._forbidden_documents(),
+                    seed=config.seed,
+                )
+        return encode_rows(rows, parts.tokenizer, recipe)
+
+    # -- answer and score ----------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> dict[str, Any]:
+        """Answer the test questions with every arm, score the answers, write the run's files; return the summary."""
+        parts, config, run = self.parts, self.config, self.run_folder
+        run.stage("answer", self._answer_inputs(), self._answer)
+        questions, by_id = parts.questions.questions, parts.questions.by_id
+        cases = read_lines(run.path(f"answer/{CASES}"), CaseRecord)
+        records = [self._score(case, by_id[case.question_id]) for case in cases]
+        lines = predictions_lines(records, arms=config.arms, questions=questions)
+        trained = self.train()
+        summary = summarise(
+            records,
+            questions=questions,
+            config=config.evaluation,
+            arms=config.arms,
+            build_costs={name: self._build_costs(name) for name in config.arms},
+            losses={
+                name: {"train": stage["loss"], "held_out": stage["held_out_loss"]} for name, stage in trained.items()
+            },
+            failures=parts.corpus.failures,
+            retrieval_depth=config.retrieval.depth,
+            seed=config.seed,
+        )
+        write_atomically(run.path("config.yaml"), dump_config(config))
+        write_json(run.path("manifest.json"), self._manifest())
+        write_atomically(run.path("questions.jsonl"), to_lines(questions))
+        write_atomically(run.path("records.jsonl"), to_lines(records))
+        write_atomically(run.path("predictions.jsonl"), "".join(f"{line}\n" for line in lines))
+        write_json(run.path("summary.json"), summary)
+        return summary
+
+    def _answer_inputs(self) -> str:
+        config, parts = self.config, self.parts
+        used = {arm.adapter for arm in config.arms.values() if arm.adapter is not None}
+        return fingerprint(
+            self.index()["fingerprint"],
+            parts.questions.test,
+            {name: self._train_inputs(name) for name in sorted(used)},
+            list(config.arms.items()),
+            config.generation,
+            config.prompt,
+            config.retrieval,
+            parts.generator_files.fingerprint,
+            parts.embedder_files.fingerprint,
+            str(parts.device_and_dtype),
+        )
+
+    def _answer(self, folder: Path) -> dict[str, Any]:
+        self.train()
+        records = answer_questions(
+            self.parts.questions.test,
+            [self._arm(name) for name in self.config.arms],
+            self.parts.generator,
+            folder / CASES,
+            batch_size=self.config.generation.batch_size,
+            max_new_tokens=self.config.generation.max_new_tokens,
+        )
+        return {"records": len(records)}
+
+    def _arm(self, name: str) -> Arm:
+        """Return an arm ready to answer; its adapter is attached on the way."""
+        parts, arm = self.parts, self.config.arms[name]
+        if arm.adapter is not None and arm.adapter not in parts.generator.adapters:
+            parts.generator.load_adapter(arm.adapter, self.run_folder.path(f"train-{arm.adapter}/{BEST}"))
+        strategy = build_strategy(
+            arm, self.config.retrieval, builder=parts.builder, retriever=parts.retriever, gold=parts.gold
+        )
+        return Arm(name, strategy, arm.adapter)
+
+    def _score(self, record: CaseRecord, question: Question) -> CaseRecord:
+        if record.error is not None:
+            return record
+        scores = score_answer(question, record.answer, self.config.prompt.not_found)
+        return record.model_copy(update={"scores": scores | record.scores})
+
+    def _build_costs(self, name: str) -> dict[str, float]:
+        """What an arm costs before its first question: the index if it reads passages, the adapter if it has one."""
+        arm, costs = self.config.arms[name], {"build_seconds": 0.0, "training_seconds": 0.0, "training_tokens": 0.0}
+        if arm.strategy != "closed_book":
+            costs["build_seconds"] += self.index()["seconds"]
+        if arm.adapter is not None:
+            stage = self.train()[arm.adapter]
+            costs["build_seconds"] += stage["seconds"]
+            costs["training_seconds"] = stage["seconds"]
+            costs["training_tokens"] = stage["tokens"]
+        return costs
+
+    def _manifest(self) -> dict[str, Any]:
+        """What is needed to run the experiment again, and to say whether two runs may be compared."""
+        parts, trained = self.parts, self.train()
+        return {
+            "name": self.config.name,
+            "seed": self.config.seed,
+            "fingerprints": {
+                "config": fingerprint(self.config),
+                "corpus": parts.corpus.fingerprint,
+                "collection": self.index()["fingerprint"],
+                "questions": parts.questions.fingerprint,
+                "generator": parts.generator_files.fingerprint,
+                "embedder": parts.embedder_files.fingerprint,
+                "template": parts.tokenizer.template_hash,
+                "adapters": {name: self._train_inputs(name) for name in trained},
+            },
+            "models": {"generator": parts.generator_files.name, "embedder": parts.embedder_files.name},
+            "counts": {
+                "documents": len(parts.corpus.documents),
+                "unreadable_files": len(parts.corpus.failures),
+                "questions": len(parts.questions.questions),
+                "training_questions_dropped_as_copies": len(parts.questions.leaks),
+            },
+            "training": {
+                name: {key: value for key, value in stage.items() if key not in ("seconds", "peak_bytes")}
+                for name, stage in trained.items()
+            },
+            "versions": describe_versions(),
+            "hardware": describe_machine(),
+        }
+
+    # -- report and single questions -----------------------------------------------------------------------------------
+
+    def report(self) -> Path:
+        """Write report.md and report.html from the run's files and return the path of report.html."""
+        return write_run_report(self.run_folder.folder)
+
+    def ask(self, question: str, *, arm: str) -> Answer:
+        """Answer one question with one arm; the adapters it needs must have been trained.
+
+        Raises:
+            ConfigError: the config has no such arm, or the arm needs to be told where the answer stands.
+        """
+        if arm not in self.config.arms or self.config.arms[arm].strategy == "oracle":
+            able = [name for name, other in self.config.arms.items() if other.strategy != "oracle"]
+            raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(able)}")
+        ready = self._arm(arm)
+        prompt = ready.strategy.prompt(Question(id="asked", text=question))
+        limit = self.config.generation.max_new_tokens
+        generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
+        return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))

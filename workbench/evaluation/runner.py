@@ -1,0 +1,157 @@
+"""Every question through every arm, in batches fixed before the first question; one JSON line an answer, resumable.
+
+Fixed batches, because in bf16 a batch's composition can flip a token: a continued run must see the same neighbours.
+The arms of one batch follow each other, so that arms over the same passages share their prefixes in the generator.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from workbench.contracts import Generator, Strategy
+from workbench.errors import PromptBudgetError
+from workbench.hardware import PeakMemory
+from workbench.prompting import read_citations
+from workbench.runs import append_lines, read_lines
+from workbench.types import CaseCosts, CaseRecord, Generation, HitRecord, Prompt, Question, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to answer: how the prompt is made, and which adapter (None: the base) continues it."""
+
+    name: str
+    strategy: Strategy
+    adapter: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    question: Question
+    prompt: Prompt | None  # None: it could not be built, see error
+    seconds: float  # to build it, retrieval included
+    error: str | None = None
+
+
+def answer_questions(
+    questions: Sequence[Question],
+    arms: Sequence[Arm],
+    generator: Generator,
+    records_path: Path,
+    *,
+    batch_size: int,
+    max_new_tokens: int,
+) -> list[CaseRecord]:
+    """Answer what `records_path` does not hold yet, append it there, and return all records, arm by arm in order.
+
+    Scores hold only `gold_logprob` (nats a token of the first accepted answer); the other metrics need no model.
+    """
+    done = {(record.arm, record.question_id): record for record in read_lines(records_path, CaseRecord)}
+    asked = {arm.name: {q.id: _ask(arm, q) for q in questions} for arm in tqdm(arms, desc="prompts")}
+    with tqdm(total=len(questions) * len(arms), initial=len(done), desc="answer") as bar:
+        for batch in fix_batches(questions, asked, batch_size=batch_size):
+            for arm in arms:
+                missing = [question for question in batch if (arm.name, question.id) not in done]
+                if missing:
+                    # The whole batch again, even if one line is missing: composition decides bits.
+                    cases = [asked[arm.name][question.id] for question in batch]
+                    with PeakMemory() as peak:
+                        records = _answer_batch(arm, cases, generator, max_new_tokens=max_new_tokens)
+                    records = [_with_peak(record, peak) for record in records]
+                    fresh = [record for record in records if (arm.name, record.question_id) not in done]
+                    append_lines(records_path, fresh)
+                    done |= {(record.arm, record.question_id): record for record in fresh}
+                    bar.set_postfix_str(arm.name)
+                    bar.update(len(fresh))
+    return [done[arm.name, question.id] for arm in arms for question in questions]
+
+
+def fix_batches(
+    questions: Sequence[Question], asked: Mapping[str, Mapping[str, _Asked]], *, batch_size: int
+) -> list[list[Question]]:
+    """Return the batches every arm uses: questions by their longest prompt, longest first, then by id."""
+
+    def key(question: Question) -> tuple[int, str]:
+        prompts = [cases[question.id].prompt for cases in asked.values()]
+        return (-max((prompt.token_count for prompt in prompts if prompt), default=0), question.id)
+
+    ordered = sorted(questions, key=key)
+    return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
+
+
+def _ask(arm: Arm, question: Question) -> _Asked:
+    started = time.perf_counter()
+    try:
+        prompt = arm.strategy.prompt(question)
+    except PromptBudgetError as error:
+        return _Asked(question, None, time.perf_counter() - started, str(error))
+    return _Asked(question, prompt, time.perf_counter() - started)
+
+
+def _answer_batch(arm: Arm, cases: Sequence[_Asked], generator: Generator, *, max_new_tokens: int) -> list[CaseRecord]:
+    prompts = {case.question.id: case.prompt for case in cases if case.prompt is not None}
+    generations = dict(
+        zip(
+            prompts,
+            generator.generate(list(prompts.values()), adapter=arm.adapter, max_new_tokens=max_new_tokens),
+            strict=True,
+        )
+    )
+    answerable = [case.question for case in cases if case.question.answerable and case.question.id in prompts]
+    scores = generator.score(
+        [prompts[question.id] for question in answerable],
+        [question.answers[0] for question in answerable],
+        adapter=arm.adapter,
+    )
+    log_probabilities = {question.id: score for question, score in zip(answerable, scores, strict=True)}
+    return [
+        _record(arm, case, generations.get(case.question.id), log_probabilities.get(case.question.id)) for case in cases
+    ]
+
+
+def _with_peak(record: CaseRecord, peak: PeakMemory) -> CaseRecord:
+    if record.costs is None:
+        return record
+    costs = record.costs.model_copy(update={"peak_bytes": peak.rss_bytes, "peak_gpu_bytes": peak.gpu_bytes})
+    return record.model_copy(update={"costs": costs})
+
+
+def _record(arm: Arm, case: _Asked, generation: Generation | None, gold_logprob: float | None) -> CaseRecord:
+    question, prompt = case.question, case.prompt
+    split = question.split or Split.NEW
+    if prompt is None or generation is None:
+        return CaseRecord(
+            question_id=question.id, arm=arm.name, split=split, kind=question.kind, answer="", error=case.error
+        )
+    in_prompt = {hit.chunk.id for hit in prompt.hits}
+    return CaseRecord(
+        question_id=question.id,
+        arm=arm.name,
+        split=split,
+        kind=question.kind,
+        answer=generation.text,
+        stop_reason=generation.stop_reason,
+        scores={"gold_logprob": gold_logprob},
+        hits=tuple(
+            HitRecord(
+                document_id=hit.chunk.document_id,
+                start=hit.chunk.start,
+                end=hit.chunk.end,
+                score=hit.score,
+                in_prompt=hit.chunk.id in in_prompt,
+            )
+            for hit in prompt.found or prompt.hits
+        ),
+        citations=read_citations(generation.text, prompt.hits),
+        costs=CaseCosts(
+            seconds=generation.seconds + case.seconds,
+            retrieval_seconds=case.seconds if prompt.found else 0.0,
+            prompt_tokens=generation.prompt_tokens,
+            new_tokens=generation.new_tokens,
+        ),
+    )

@@ -1,0 +1,70 @@
+"""Greedy decoding behind shared prefixes. Not a sampler: evaluations are greedy by design.
+
+Own loop instead of `model.generate`, because rows that ended leave the batch (an untrained arm rambles to the limit,
+a trained one stops after five tokens) and the prefix cache comes from outside. Tests hold it equal to `generate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from workbench.models.prefix import PrefixedBatch
+
+
+@torch.inference_mode()
+def decode_greedily(
+    model: Any, batch: PrefixedBatch, *, end_ids: Sequence[int], max_new_tokens: int
+) -> list[list[int]]:
+    """Return the new token ids of each row, its end token included if it came. Ties go to the lower id.
+
+    `batch.cache` is consumed.
+    """
+    ends = torch.tensor(list(end_ids), device=batch.input_ids.device)
+    rows = torch.arange(len(batch.input_ids), device=ends.device)
+    generated: list[list[int]] = [[] for _ in rows]
+    ids, positions, mask, cache = batch.input_ids, batch.position_ids, batch.attention_mask, batch.cache
+    for step in range(max_new_tokens):
+        logits = model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]  # (rows, V)
+        chosen = logits.argmax(dim=-1)  # (rows,)
+        for row, token in zip(rows.tolist(), chosen.tolist(), strict=True):
+            generated[row].append(token)
+        going = ~torch.isin(chosen, ends)
+        if not going.any() or step == max_new_tokens - 1:
+            break
+        positions = positions[:, -1:] + 1
+        if not going.all():
+            cache.batch_select_indices(going.nonzero()[:, 0])
+            rows, chosen, positions, mask = rows[going], chosen[going], positions[going], mask[going]
+        ids = chosen[:, None]
+        mask = torch.cat([mask, mask.new_ones((len(mask), 1))], dim=1)
+    return generated
+
+
+@torch.inference_mode()
+def score_continuations(model: Any, batch: PrefixedBatch, lengths: Sequence[int]) -> list[float]:
+    """Return the mean log-probability (nats a token) of the last `lengths[b]` tokens of each row.
+
+    Logits are computed in float32 and only where they are read.
+    """
+    longest = max(lengths)
+    logits = model(
+        input_ids=batch.input_ids,
+        position_ids=batch.position_ids,
+        attention_mask=batch.attention_mask,
+        past_key_values=batch.cache,
+        use_cache=True,
+        logits_to_keep=longest + 1,
+    ).logits  # (B, longest + 1, V)
+    targets = batch.input_ids[:, -longest:]  # (B, longest)
+    log_probabilities = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, targets[..., None])[..., 0]
+    return [float(row[-length:].mean()) for row, length in zip(log_probabilities, lengths, strict=True)]

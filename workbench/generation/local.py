@@ -1,0 +1,91 @@
+"""The Transformers engine on this machine: one base, any number of adapters, prefixes shared between them.
+
+Greedy, one batch a call; the caller fixes the batches. An adapter that acts from the question on reads the prefix that
+the base computed; one that acts from the prompt on has prefixes of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.generation.decode import decode_greedily, score_continuations
+from workbench.models.adapters import adapter_active, attach_adapter, read_adapter
+from workbench.models.chat import HfChatTokenizer
+from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix
+from workbench.types import Adapter, Generation, Prompt, StopReason
+
+
+class LocalGenerator:
+    """Implements `contracts.Generator`."""
+
+    def __init__(
+        self, model: Any, tokenizer: HfChatTokenizer, *, base_fingerprint: str, prefix_cache_bytes: float
+    ) -> None:
+        self._model = model.eval()
+        self._tokenizer = tokenizer
+        self._base_fingerprint = base_fingerprint
+        self.adapters: dict[str, Adapter] = {}
+        self.prefixes = PrefixStore(max_bytes=prefix_cache_bytes, evict=True)
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Make an adapter available under `name`. Raises AdapterMismatchError for another base or template."""
+        adapter = read_adapter(
+            folder, name=name, base_fingerprint=self._base_fingerprint, template_hash=self._tokenizer.template_hash
+        )
+        self._model = attach_adapter(self._model, adapter).eval()
+        self.adapters[name] = adapter
+
+    def generate(self, prompts: Sequence[Prompt], *, adapter: str | None, max_new_tokens: int) -> list[Generation]:
+        """Answer one batch, in order. `seconds` is an equal share of the batch plus the prefix's own time."""
+        if not prompts:
+            return []
+        prefixes, batch = self._prepare(prompts, [prompt.suffix_ids for prompt in prompts], adapter)
+        started = time.perf_counter()
+        with adapter_active(self._model, adapter):
+            rows = decode_greedily(
+                self._model, batch, end_ids=self._tokenizer.end_of_turn_ids[-1:], max_new_tokens=max_new_tokens
+            )
+        share = (time.perf_counter() - started) / len(prompts)
+        return [
+            self._finish(prompt, ids, share + (prefix.seconds if prefix else 0.0))
+            for prompt, prefix, ids in zip(prompts, prefixes, rows, strict=True)
+        ]
+
+    def score(self, prompts: Sequence[Prompt], texts: Sequence[str], *, adapter: str | None) -> list[float]:
+        """Return for each prompt the log-probability of its text: nats a token, averaged, end-of-turn left out."""
+        if not prompts:
+            return []
+        answers = [self._tokenizer.encode(text) for text in texts]
+        suffixes = [(*prompt.suffix_ids, *ids) for prompt, ids in zip(prompts, answers, strict=True)]
+        _, batch = self._prepare(prompts, suffixes, adapter)
+        with adapter_active(self._model, adapter):
+            return score_continuations(self._model, batch, [len(ids) for ids in answers])
+
+    def _prepare(
+        self, prompts: Sequence[Prompt], suffixes: Sequence[Sequence[int]], adapter: str | None
+    ) -> tuple[list[Prefix | None], PrefixedBatch]:
+        acts_from_prompt = adapter is not None and self.adapters[adapter].acts_from == "prompt"
+        owner = adapter if acts_from_prompt else None
+        prefixes: list[Prefix | None] = []
+        with adapter_active(self._model, owner):
+            for prompt in prompts:
+                ids = prompt.prefix_ids
+                prefixes.append(self._compute(owner, ids) if ids else None)
+        pad_id = self._tokenizer.end_of_turn_ids[-1]  # masked by position, so any id serves
+        return prefixes, assemble_batch(prefixes, suffixes, pad_id=pad_id, device=self._model.device)
+
+    def _compute(self, owner: str | None, ids: tuple[int, ...]) -> Prefix:
+        return self.prefixes.get(owner, ids, lambda: compute_prefix(self._model, ids))
+
+    def _finish(self, prompt: Prompt, ids: list[int], seconds: float) -> Generation:
+        ended = ids[-1] == self._tokenizer.end_of_turn_ids[-1]
+        return Generation(
+            text=self._tokenizer.decode(ids[:-1] if ended else ids).strip(),
+            prompt_tokens=prompt.token_count,
+            new_tokens=len(ids),
+            seconds=seconds,
+            stop_reason=StopReason.END if ended else StopReason.LENGTH,
+        )

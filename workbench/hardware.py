@@ -1,0 +1,78 @@
+"""What this machine is, and a meter for peak memory. Torch is imported only when asked about."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "sentence-transformers", "faiss-cpu", "tantivy", "workbench")
+
+
+def describe_machine() -> dict[str, object]:
+    """Return processor, cores, memory (GiB), GPUs, operating system: what a reader needs to judge the costs."""
+    import torch
+
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def describe_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide the numbers."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+class PeakMemory:
+    """Peak resident memory of this process inside a `with` block, in bytes, sampled every 50 ms; GPU memory exactly."""
+
+    def __init__(self) -> None:
+        self.rss_bytes = 0
+        self.gpu_bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        import torch
+
+        self._stop.set()
+        self._thread.join()
+        if torch.cuda.is_available():
+            self.gpu_bytes = torch.cuda.max_memory_allocated()
+
+    def _sample(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.rss_bytes = max(self.rss_bytes, process.memory_info().rss)
+            if self._stop.wait(0.05):
+                return

@@ -1,0 +1,125 @@
+"""LoRA adapters through PEFT: made, attached, switched on and off over one loaded base, saved and vetted.
+
+An adapter's folder holds PEFT's own two files (any tool can load it) and `workbench.json`, our passport: which base,
+which chat template, where it acts from, what it was trained on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from workbench.config import RecipeConfig
+from workbench.errors import AdapterMismatchError, MissingModelError
+from workbench.runs import write_json
+from workbench.types import Adapter
+
+PASSPORT = "workbench.json"
+WEIGHTS = "adapter_model.safetensors"
+# Keys of adapter_config.json that make PEFT import or patch code; ours never hold a value there.
+FORBIDDEN_KEYS = ("auto_mapping", "megatron_config", "runtime_config", "corda_config", "layer_replication")
+
+
+def create_adapter(model: Any, name: str, recipe: RecipeConfig, *, seed: int) -> Any:
+    """Attach a fresh LoRA on all linear layers (B = 0: it changes nothing yet) and return the PEFT model.
+
+    The base is frozen; the adapter is float32 whatever the base's dtype.
+    """
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=recipe.r,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config, adapter_name=name)
+
+
+def attach_adapter(model: Any, adapter: Adapter) -> Any:
+    """Load a saved adapter beside those `model` already has and return the PEFT model; it is switched off.
+
+    Raises:
+        AdapterMismatchError: the file lacks weights of the model's LoRA layers, or its config would run code.
+    """
+    _vet(adapter.folder)
+    if isinstance(model, PeftModel):
+        result = model.load_adapter(str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
+        missing = [key for key in result.missing_keys if f".{adapter.name}." in key]
+        if missing:
+            raise AdapterMismatchError(
+                f"{adapter.folder}: weights are missing, the first is {missing[0]}; train it again"
+            )
+        return model
+    return PeftModel.from_pretrained(model, str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
+
+
+@contextmanager
+def adapter_active(model: Any, name: str | None) -> Iterator[None]:
+    """Run the block with adapter `name` on, or with the bare base for None."""
+    if not isinstance(model, PeftModel):
+        if name is not None:
+            raise AdapterMismatchError(f"adapter {name!r} is not loaded; no adapter is")
+        yield
+    elif name is None:
+        with model.disable_adapter():
+            yield
+    else:
+        if name not in model.peft_config:
+            raise AdapterMismatchError(f"adapter {name!r} is not loaded; loaded: {', '.join(model.peft_config)}")
+        model.set_adapter(name)
+        yield
+
+
+def save_passport(adapter: Adapter, folder: Path) -> None:
+    """Write what the adapter belongs to into `folder`, beside its weights."""
+    write_json(
+        folder / PASSPORT,
+        {
+            "name": adapter.name,
+            "base_fingerprint": adapter.base_fingerprint,
+            "template_hash": adapter.template_hash,
+            "rank": adapter.rank,
+            "alpha": adapter.alpha,
+            "acts_from": adapter.acts_from,
+            "trained_on": adapter.trained_on,
+        },
+    )
+
+
+def read_adapter(folder: Path, *, name: str, base_fingerprint: str, template_hash: str) -> Adapter:
+    """Read an adapter's passport and check that it fits the base and the template.
+
+    Raises:
+        MissingModelError: the folder holds no adapter.
+        AdapterMismatchError: it was trained for another base model or chat template; both fingerprints are named.
+    """
+    try:
+        fields = json.loads((folder / PASSPORT).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingModelError(f"{folder} holds no trained adapter; make it: workbench train CONFIG") from error
+    adapter = Adapter(**(fields | {"name": name, "folder": folder}))
+    for what, found, wanted in (
+        ("base model", adapter.base_fingerprint, base_fingerprint),
+        ("chat template", adapter.template_hash, template_hash),
+    ):
+        if found != wanted:
+            raise AdapterMismatchError(
+                f"{folder}: trained for {what} {found[:12]}, but the one loaded is {wanted[:12]}; train it again"
+            )
+    return adapter
+
+
+def _vet(folder: Path) -> None:
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    armed = [key for key in FORBIDDEN_KEYS if config.get(key)]
+    if armed:
+        raise AdapterMismatchError(f"{folder}/adapter_config.json: `{armed[0]}` makes PEFT import code; it is refused")
+    if not (folder / WEIGHTS).exists():
+        raise AdapterMismatchError(f"{folder}: no {WEIGHTS}; only safetensors are loaded")

@@ -1,0 +1,183 @@
+"""What an experiment is made of, each part built from the config when it is first needed, once.
+
+Beside `bench.py` on the same floor: that one holds the stages, this one the models, corpus, questions and prompts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from workbench.config import ExperimentConfig
+from workbench.contracts import Retriever
+from workbench.corpus import read_folder
+from workbench.errors import EmptyCorpusError
+from workbench.evaluation import (
+    NearCopy,
+    QuestionFile,
+    assign_splits,
+    limit_questions,
+    load_questions,
+    refuse_leaks,
+)
+from workbench.generation import LocalGenerator
+from workbench.knowledge import Collection
+from workbench.models import (
+    HfChatTokenizer,
+    InstalledModel,
+    SentenceEmbedder,
+    choose_device_and_dtype,
+    find_model,
+    load_generator,
+)
+from workbench.prompting import PromptBuilder
+from workbench.retrieval import build_retriever
+from workbench.runs import fingerprint
+from workbench.strategies import GoldPassages
+from workbench.types import Document, Question, ReadFailure, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The documents that could be read, and the files that could not."""
+
+    documents: tuple[Document, ...]
+    failures: tuple[ReadFailure, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids and contents."""
+        return fingerprint([(document.id, document.fingerprint) for document in self.documents])
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """All questions with their splits, and the training rows dropped because a test question copies them."""
+
+    questions: tuple[Question, ...]
+    leaks: tuple[NearCopy, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all questions, splits included, in order."""
+        return fingerprint(self.questions)
+
+    @property
+    def by_id(self) -> dict[str, Question]:
+        """The questions by id."""
+        return {question.id: question for question in self.questions}
+
+    @property
+    def test(self) -> tuple[Question, ...]:
+        """The questions of both test splits."""
+        return tuple(question for question in self.questions if question.split in (Split.SEEN, Split.NEW))
+
+    def of(self, split: Split) -> tuple[Question, ...]:
+        """The questions of one split."""
+        return tuple(question for question in self.questions if question.split is split)
+
+
+class Parts:
+    """Parts of one experiment. Reading one builds what it needs; each is built once."""
+
+    def __init__(self, config: ExperimentConfig, folder: Path) -> None:
+        self.config = config
+        self.collection_folder = folder / "collection"
+
+    @cached_property
+    def _question_file(self) -> QuestionFile:
+        if self.config.corpus.path is None:
+            return load_questions(self.config.questions.path)
+        return load_questions(
+            self.config.questions.path, documents={document.id: document.text for document in self.corpus.documents}
+        )
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The documents of corpus.path, or the passages the question file brings."""
+        if self.config.corpus.path is not None:
+            documents, failures = read_folder(self.config.corpus.path, self.config.corpus.include)
+            return Corpus(tuple(documents), tuple(failures))
+        if not self._question_file.passages:
+            raise EmptyCorpusError(
+                f"{self.config.questions.path} brings no passages of its own (only SQuAD files do); set corpus.path"
+            )
+        return Corpus(self._question_file.passages, ())
+
+    @cached_property
+    def questions(self) -> QuestionSet:
+        """The questions, split, without training rows that copy a test question, test splits cut to the limit."""
+        config, seed = self.config.questions, self.config.seed
+        split = assign_splits(self._question_file.questions, config.split, seed=seed)
+        clean, leaks = refuse_leaks(split)
+        return QuestionSet(tuple(limit_questions(clean, config.limit, seed=seed)), tuple(leaks))
+
+    @cached_property
+    def generator_files(self) -> InstalledModel:
+        """The base model's folder and fingerprint. Raises MissingModelError with the command that brings it."""
+        return find_model(self.config.models.generator, kind="generator")
+
+    @cached_property
+    def embedder_files(self) -> InstalledModel:
+        """The embedder's folder and fingerprint. Raises MissingModelError with the command that brings it."""
+        return find_model(self.config.models.embedder, kind="embedder")
+
+    @cached_property
+    def embedder(self) -> SentenceEmbedder:
+        """The embedder, in float32, on the generator's device."""
+        return SentenceEmbedder(self.embedder_files, device=self.device_and_dtype[0])
+
+    @cached_property
+    def device_and_dtype(self) -> tuple[str, torch.dtype]:
+        """Where and in which precision the generator runs."""
+        return choose_device_and_dtype(self.config.models)
+
+    @cached_property
+    def _loaded(self) -> tuple[PreTrainedModel, HfChatTokenizer]:
+        device, dtype = self.device_and_dtype
+        model, tokenizer = load_generator(self.generator_files, device=device, dtype=dtype)
+        return model, HfChatTokenizer(tokenizer, name=self.generator_files.name)
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The base model, bare while it is trained on; the generator takes it over afterwards."""
+        return self._loaded[0]
+
+    @property
+    def tokenizer(self) -> HfChatTokenizer:
+        """The generator's tokenizer and chat template."""
+        return self._loaded[1]
+
+    @cached_property
+    def builder(self) -> PromptBuilder:
+        """The one prompt builder."""
+        return PromptBuilder(self.tokenizer, self.config.prompt)
+
+    @cached_property
+    def collection(self) -> Collection:
+        """The collection, opened; it must have been indexed and fit the embedder."""
+        return Collection.open(self.collection_folder, self.embedder.identity)
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """The retriever the config names, over the collection."""
+        return build_retriever(self.config.retrieval.method, self.collection, self.embedder)
+
+    @cached_property
+    def gold(self) -> GoldPassages:
+        """Which chunks hold a question's relevant spans."""
+        return GoldPassages(self.collection.all_chunks())
+
+    @cached_property
+    def generator(self) -> LocalGenerator:
+        """The engine over the base model. Build it after training: adapters are attached to it."""
+        return LocalGenerator(
+            self.model,
+            self.tokenizer,
+            base_fingerprint=self.generator_files.fingerprint,
+            prefix_cache_bytes=self.config.generation.prefix_cache_gib * 2**30,
+        )

@@ -1,0 +1,30 @@
+"""How a question becomes a prompt: closed book, RAG, oracle. Parts come in through the constructor."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from workbench.config import ArmConfig, RetrievalConfig
+from workbench.contracts import Retriever, Strategy
+from workbench.prompting import PromptBuilder
+from workbench.strategies.closed_book import ClosedBook
+from workbench.strategies.gold import GoldPassages
+from workbench.strategies.oracle import Oracle
+from workbench.strategies.rag import Rag
+
+__all__ = ["ClosedBook", "GoldPassages", "Oracle", "Rag", "build_strategy"]
+
+
+def build_strategy(
+    arm: ArmConfig, retrieval: RetrievalConfig, *, builder: PromptBuilder, retriever: Retriever, gold: GoldPassages
+) -> Strategy:
+    """Return the strategy an arm names."""
+    match arm.strategy:
+        case "closed_book":
+            return ClosedBook(builder)
+        case "rag":
+            return Rag(retriever, builder, depth=retrieval.depth, passages=retrieval.passages)
+        case "oracle":
+            return Oracle(gold, builder)
+        case _:
+            assert_never(arm.strategy)

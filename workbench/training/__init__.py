@@ -1,0 +1,20 @@
+"""Questions to adapters: examples, the loop, checkpoints. Prompts come from prompting.py, the one builder."""
+
+from workbench.training.checkpoint import Progress, read_progress
+from workbench.training.examples import ExampleSet, Row, answer_text, build_closed_book, build_reader, draw, encode_rows
+from workbench.training.loop import BEST, TrainingJob, train_adapter
+
+__all__ = [
+    "BEST",
+    "ExampleSet",
+    "Progress",
+    "Row",
+    "TrainingJob",
+    "answer_text",
+    "build_closed_book",
+    "build_reader",
+    "draw",
+    "encode_rows",
+    "read_progress",
+    "train_adapter",
+]

@@ -1,0 +1,35 @@
+"""The order of training: a pure function of (seed, epoch), so that a resumed run needs no sampler state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from workbench.types import TrainingExample
+
+WINDOW = 8  # batches that are sorted by length together: less padding, still a shuffled epoch
+
+
+def order_epoch(examples: Sequence[TrainingExample], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return the epoch's batches as indices into `examples`; each index once, the last batch may be short.
+
+    Rows are shuffled, sorted by length inside windows of a few batches, and the batches shuffled again.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    shuffled = torch.randperm(len(examples), generator=generator).tolist()
+    batches: list[list[int]] = []
+    for start in range(0, len(shuffled), batch_size * WINDOW):
+        window = sorted(
+            shuffled[start : start + batch_size * WINDOW], key=lambda index: (len(examples[index].token_ids), index)
+        )
+        batches.extend(window[at : at + batch_size] for at in range(0, len(window), batch_size))
+    return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def learning_rate_at(step: int, *, n_steps: int, peak: float, warmup_ratio: float) -> float:
+    """Return the rate of update `step` (from 0): a linear ramp over the warm-up, then linear to 0 after the last."""
+    n_warmup = max(1, round(n_steps * warmup_ratio))
+    if step < n_warmup:
+        return peak * (step + 1) / n_warmup
+    return peak * (n_steps - step) / max(1, n_steps - n_warmup)

@@ -1,0 +1,130 @@
+"""Questions → training rows: closed book (question → answer) and reader (question + passages → answer or "not found").
+
+Built by the same PromptBuilder as the answers, so a row's ids are the ids the model will see. Rows of the reader keep
+the retriever's own order and its own wrong passages (hard negatives): that is what it will read when asked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from workbench.config import AdapterConfig, PromptConfig, RecipeConfig
+from workbench.contracts import ChatTokenizer
+from workbench.prompting import PromptBuilder
+from workbench.types import Hit, Prompt, Question, Ranking, Span, TrainingExample
+
+FindPassages = Callable[[Question], Ranking]  # what the retriever offers for a question, best first, deeper than needed
+FindGold = Callable[[Question], Ranking]  # the chunks that hold the question's relevant spans
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleSet:
+    """Rows for one adapter, and what was left out and why."""
+
+    rows: tuple[TrainingExample, ...]
+    n_too_long: int
+    n_without_gold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A prompt with the text the model must learn to give."""
+
+    question_id: str
+    prompt: Prompt
+    answer: str
+    without_gold: bool = False
+
+
+def draw(questions: Sequence[Question], limit: int | None, *, seed: int) -> Sequence[Question]:
+    """Return `limit` of the questions, drawn by the seed, in their order; all of them for None."""
+    if limit is None or limit >= len(questions):
+        return questions
+    drawn = set(random.Random(f"{seed}:draw").sample(range(len(questions)), limit))
+    return [question for place, question in enumerate(questions) if place in drawn]
+
+
+def build_closed_book(questions: Sequence[Question], builder: PromptBuilder, config: PromptConfig) -> list[Row]:
+    """Return one row a question: the question alone, its first answer."""
+    return [Row(question.id, builder.build(question.text), answer_text(question, config)) for question in questions]
+
+
+def build_reader(
+    questions: Sequence[Question],
+    builder: PromptBuilder,
+    prompt: PromptConfig,
+    adapter: AdapterConfig,
+    *,
+    passages: int,
+    find_passages: FindPassages,
+    find_gold: FindGold,
+    forbidden: Collection[str],
+    seed: int,
+) -> list[Row]:
+    """Return one row a question with `passages` passages, the right one among them except in a share of rows.
+
+    Args:
+        forbidden: document ids no row may show (those of the `new` test split).
+        seed: decides which rows go without their right passage and where a passage the retriever missed is put.
+    """
+    rows = []
+    for question in questions:
+        # Seeded by the question, not by its place: a dropped row changes no other row.
+        rng = random.Random(f"{seed}:{question.id}")
+        gold = find_gold(question)
+        without_gold = question.answerable and rng.random() < adapter.without_gold
+        offered = tuple(hit for hit in find_passages(question) if hit.chunk.document_id not in forbidden)
+        if without_gold or not gold:
+            shown = tuple(hit for hit in offered if not _holds_any(hit, question.relevant))[:passages]
+        else:
+            shown = _with_gold(offered, gold[:passages], passages, rng)
+        # Without its passage an answer would have to be guessed: the row teaches to say so instead.
+        answer = prompt.not_found if without_gold or not gold else answer_text(question, prompt)
+        rows.append(Row(question.id, builder.build(question.text, shown), answer, without_gold))
+    return rows
+
+
+def _with_gold(offered: Ranking, gold: Ranking, passages: int, rng: random.Random) -> Ranking:
+    shown = list(offered[:passages])
+    held = {hit.chunk.id for hit in shown}
+    wanted = {hit.chunk.id for hit in gold}
+    for missing in (hit for hit in gold if hit.chunk.id not in held):
+        worst = next((hit for hit in reversed(shown) if hit.chunk.id not in wanted), None)
+        if worst is not None and len(shown) >= passages:
+            shown.remove(worst)
+        shown.insert(rng.randint(0, len(shown)), missing)
+    return tuple(shown)
+
+
+def _holds_any(hit: Hit, spans: Sequence[Span]) -> bool:
+    chunk = hit.chunk
+    return any(s.document_id == chunk.document_id and s.start < chunk.end and chunk.start < s.end for s in spans)
+
+
+def answer_text(question: Question, config: PromptConfig) -> str:
+    """Return the text a perfect model gives: the first accepted answer, or the house's "not found"."""
+    return question.answers[0] if question.answers else config.not_found
+
+
+def encode_rows(rows: Sequence[Row], tokenizer: ChatTokenizer, recipe: RecipeConfig) -> ExampleSet:
+    """Return token ids and loss masks; rows over `recipe.max_tokens` are dropped and counted, never cut."""
+    examples = []
+    for row in rows:
+        answer = (*tokenizer.encode(row.answer), *tokenizer.end_of_turn_ids)
+        prompt = (*row.prompt.prefix_ids, *row.prompt.suffix_ids)
+        if len(prompt) + len(answer) <= recipe.max_tokens:
+            examples.append(
+                TrainingExample(
+                    question_id=row.question_id,
+                    token_ids=(*prompt, *answer),
+                    loss_mask=(False,) * len(prompt) + (True,) * len(answer),
+                    n_prefix=len(row.prompt.prefix_ids) if recipe.acts_from == "question" else 0,
+                )
+            )
+    return ExampleSet(
+        rows=tuple(examples),
+        n_too_long=len(rows) - len(examples),
+        n_without_gold=sum(row.without_gold for row in rows),
+    )

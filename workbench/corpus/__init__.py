@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from workbench.contracts import Reader
+from workbench.corpus.chunking import chunk_document, chunk_documents
 from workbench.corpus.docx import read_docx
 from workbench.corpus.html import read_html
 from workbench.corpus.markdown import read_markdown
@@ -18,6 +19,8 @@ from workbench.corpus.plain import read_plain
 from workbench.errors import ConfigError, EmptyCorpusError, UnreadableDocumentError
 from workbench.runs import fingerprint
 from workbench.types import Document, ReadFailure
+
+__all__ = ["READERS", "SUFFIXES", "chunk_document", "chunk_documents", "read_document", "read_folder"]
 
 READERS: dict[str, Reader] = {
     ".docx": read_docx,

@@ -98,8 +98,10 @@ def list_items(top: LexborNode) -> Iterator[str]:
                 open_lists.pop()
         elif node.tag == "li" and entering and open_lists:
             numbered, items = open_lists[-1]
-            items.append(visible_words(node, without=_LISTS))
-            yield "  " * (len(open_lists) - 1) + (f"{len(items)}. " if numbered else "- ") + items[-1]
+            words = visible_words(node, without=_LISTS)
+            if words:
+                items.append(words)
+                yield "  " * (len(open_lists) - 1) + (f"{len(items)}. " if numbered else "- ") + words
 
 
 def visible_words(top: LexborNode, *, without: frozenset[str] = frozenset()) -> str:

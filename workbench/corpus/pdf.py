@@ -16,7 +16,7 @@ import pypdfium2 as pdfium
 
 from workbench.corpus.assembly import Piece, assemble, choose_title, format_table
 from workbench.corpus.cleaning import read_bytes, squeeze_spaces
-from workbench.corpus.pdf_lines import Line, drop_running_lines, read_lines, usual_height
+from workbench.corpus.pdf_lines import LEADER, Line, drop_running_lines, read_lines, usual_size
 from workbench.corpus.pdf_tables import read_table
 from workbench.errors import UnreadableDocumentError
 from workbench.types import BlockKind, Parsed
@@ -25,7 +25,7 @@ _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 _ITEM = re.compile(r"(?:[-–*•‣◦▪●○\uf0b7]|(\d{1,2}[.)]))\s+")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]*$")
 _JUNK_TITLE = re.compile(r"^(?:untitled|microsoft \w+ - .*|.*\.(?:docx?|pdf|tex|dvi|indd|rtf))$", re.IGNORECASE)
-_HEADING_RATIO = 1.12  # of the body's character height
+_HEADING_RATIO = 1.12  # of the body's font size
 _MAX_HEADING_CHARACTERS = 200
 
 
@@ -70,8 +70,8 @@ def build_parsed(
 
 def find_pieces(lines: Sequence[Line], bookmarks: set[tuple[int, str]]) -> Iterator[Piece]:
     """Yield the blocks: tables by their columns, headings by size, weight or bookmark, lists by their marks."""
-    body_height = usual_height(lines)
-    sizes = sorted({line.height for line in lines if _is_large(line, body_height)}, reverse=True)
+    body_size = usual_size(lines)
+    sizes = sorted({line.size for line in lines if _is_large(line, body_size)}, reverse=True)
     gap = usual_gap(lines)
     right = max(line.right for line in lines)
     n = 0
@@ -86,10 +86,10 @@ def find_pieces(lines: Sequence[Line], bookmarks: set[tuple[int, str]]) -> Itera
         while after < len(lines) and reads_on(lines[after - 1], lines[after], gap, right):
             after += 1
         text = join_lines(line.text for line in lines[n:after])
-        large = _is_large(first, body_height)
+        large = _is_large(first, body_size)
         marked = (first.page, _key(text)) in bookmarks or (first.bold and after == n + 1 and not _ends(text))
-        if (large or marked) and len(text) <= _MAX_HEADING_CHARACTERS:
-            level = sizes.index(first.height) if large else len(sizes)
+        if (large or marked) and len(text) <= _MAX_HEADING_CHARACTERS and LEADER not in text:
+            level = sizes.index(first.size) if large else len(sizes)
             yield Piece(text, BlockKind.HEADING, min(level + 1, 6), first.page)
         else:
             yield Piece(text, BlockKind.LIST if _ITEM.match(text) else BlockKind.PARAGRAPH, page=first.page)
@@ -107,12 +107,12 @@ def merge_lists(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 def reads_on(line: Line, following: Line, gap: float, right: float) -> bool:
     """Whether `following` continues the paragraph of `line`; `gap` is the usual distance of baselines, in points."""
-    if line.height != following.height or line.bold != following.bold or _ITEM.match(following.text):
+    if line.size != following.size or line.bold != following.bold or _ITEM.match(following.text):
         return False
     if line.page != following.page:
         return not _ends(line.text) and following.text[:1].islower()
-    if not 0 < line.bottom - following.bottom <= 1.3 * max(gap, line.height):
-        return line.bottom < following.bottom and not _ends(line.text)  # the next column
+    if not 0 < line.baseline - following.baseline <= 1.3 * max(gap, line.size):
+        return line.baseline < following.baseline and not _ends(line.text)  # the next column
     return not (_ends(line.text) and line.right < 0.85 * right)
 
 
@@ -126,15 +126,15 @@ def join_lines(texts: Iterable[str]) -> str:
 def usual_gap(lines: Sequence[Line]) -> float:
     """Return the usual distance of two baselines, in points; 0 where no line follows another."""
     gaps = [
-        upper.bottom - lower.bottom
+        upper.baseline - lower.baseline
         for upper, lower in pairwise(lines)
-        if upper.page == lower.page and upper.height == lower.height and upper.bottom > lower.bottom
+        if upper.page == lower.page and upper.size == lower.size and upper.baseline > lower.baseline
     ]
     return median(gaps) if gaps else 0.0
 
 
-def _is_large(line: Line, body_height: float) -> bool:
-    return line.height >= _HEADING_RATIO * body_height and sum(map(str.isalpha, line.text)) > 1
+def _is_large(line: Line, body_size: float) -> bool:
+    return line.size >= _HEADING_RATIO * body_size and sum(map(str.isalpha, line.text)) > 1
 
 
 def _ends(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The lines of a PDF page with their place, height and cells; running headers and footers taken out.
+"""The lines of a PDF page with their place, size and cells; running headers and footers taken out.
 
 Only measuring: what a line is (heading, row, paragraph) is decided in `pdf.py`. Lengths are in points (1/72 inch).
 """
@@ -10,6 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import hypot
+from statistics import median_low, mode
 
 import pypdfium2 as pdfium
 from pypdfium2 import raw
@@ -17,6 +20,9 @@ from pypdfium2 import raw
 from workbench.corpus.cleaning import clean_text
 
 _HYPHEN = "\x02"  # pdfium's sign for a hyphen at a line's end; it has joined the two lines already
+LEADER = "…"  # stands for the row of dots in a table of contents
+_DOTS = re.compile(r"(?:\s?\.){5,}\s*")
+_PAGE_NUMBER = re.compile(r"[-–]? ?(?:\d{1,4}|[ivxlc]+) ?[-–]?")
 _BROKEN_WORD = re.compile(f"(?<=[^\\W\\d_]){_HYPHEN}(?=[^\\W\\d_A-Z])")
 _MARGIN = 0.12  # share of the page's height, at top and bottom, where running lines are looked for
 _BOLD = re.compile(r"bold|black|heavy", re.IGNORECASE)
@@ -28,13 +34,17 @@ class Line:
 
     text: str
     page: int  # counted from 1
-    height: float  # of a character with its ascent and descent, rounded to half points
-    bottom: float
-    right: float
+    size: float  # of the font, rounded to half points
+    baseline: float  # above the page's foot
     in_margin: bool
     bold: bool
     cells: tuple[str, ...]
     spans: tuple[tuple[float, float], ...]
+
+    @property
+    def right(self) -> float:
+        """The right edge."""
+        return self.spans[-1][1]
 
 
 def read_lines(document: pdfium.PdfDocument, index: int) -> list[Line]:
@@ -45,24 +55,16 @@ def read_lines(document: pdfium.PdfDocument, index: int) -> list[Line]:
     characters = [chr(raw.FPDFText_GetUnicode(textpage, n)) for n in range(textpage.count_chars())]
     lines = []
     for start, end in _line_ranges(characters):
-        cells = list(_cell_ranges(textpage, characters, start, end))
+        visible = [n for n in range(start, end + 1) if not characters[n].isspace()]
+        samples = [visible[part * (len(visible) - 1) // 4] for part in range(5)]
+        size = mode(round(2 * _font_size(textpage, n)) / 2 for n in samples)
+        baseline = median_low([_baseline(textpage, n) for n in samples])
+        cells = list(_cell_ranges(textpage, visible, size))
         texts = [_cell_text(characters[first : last + 1]) for first, last in cells]
-        spans = tuple((_box(textpage, first)[0], _box(textpage, last)[2]) for first, last in cells)
-        _, bottom, _, top = _box(textpage, (start + end) // 2)
-        margin = _MARGIN * page_height
-        lines.append(
-            Line(
-                text=" ".join(texts),
-                page=index + 1,
-                height=round(2 * (top - bottom)) / 2,
-                bottom=bottom,
-                right=spans[-1][1],
-                in_margin=bottom < margin or top > page_height - margin,
-                bold=_is_bold(textpage, start) and _is_bold(textpage, end),
-                cells=tuple(texts),
-                spans=spans,
-            )
-        )
+        spans = tuple((textpage.get_charbox(first)[0], textpage.get_charbox(last)[2]) for first, last in cells)
+        in_margin = not _MARGIN * page_height <= baseline <= (1 - _MARGIN) * page_height
+        bold = sum(_is_bold(textpage, n) for n in samples) >= 4
+        lines.append(Line(" ".join(texts), index + 1, size, baseline, in_margin, bold, tuple(texts), spans))
     textpage.close()
     page.close()
     return lines
@@ -74,37 +76,38 @@ def drop_running_lines(pages: Sequence[Sequence[Line]]) -> list[Line]:
     Peeled from the page's edge inwards, so that an equal line further in stays; larger print is never dropped, since
     "Chapter 3" and "Chapter 4" are headings.
     """
-    body_height = usual_height([line for lines in pages for line in lines])
-    candidates = [{_running_key(line) for line in lines if _may_run(line, body_height)} for lines in pages]
+    body_size = usual_size([line for lines in pages for line in lines])
+    candidates = [{_running_key(line) for line in lines if _may_run(line, body_size)} for lines in pages]
     counts = Counter(key for keys in candidates for key in keys)
     running = {key for key, count in counts.items() if count >= max(2, 0.6 * len(pages))}
     kept: list[Line] = []
     for lines in pages:
-        upwards = sorted(lines, key=lambda line: line.bottom)
+        upwards = sorted(lines, key=lambda line: line.baseline)
         dropped: set[Line] = set()
         for edge in (upwards, upwards[::-1]):
             for line in edge:
-                if not _may_run(line, body_height) or _running_key(line) not in running:
+                page_number = len(pages) > 1 and _PAGE_NUMBER.fullmatch(line.text)
+                if not _may_run(line, body_size) or not (page_number or _running_key(line) in running):
                     break
                 dropped.add(line)
         kept += [line for line in lines if line not in dropped]
     return kept
 
 
-def usual_height(lines: Sequence[Line]) -> float:
-    """Return the character height, in points, that most of the text has."""
+def usual_size(lines: Sequence[Line]) -> float:
+    """Return the font size, in points, that most of the text has."""
     counts: Counter[float] = Counter()
     for line in lines:
-        counts[line.height] += len(line.text)
-    return max(counts, key=lambda height: (counts[height], -height))
+        counts[line.size] += len(line.text)
+    return max(counts, key=lambda size: (counts[size], -size))
 
 
-def _may_run(line: Line, body_height: float) -> bool:
-    return line.in_margin and line.height <= body_height
+def _may_run(line: Line, body_size: float) -> bool:
+    return line.in_margin and line.size <= body_size
 
 
 def _running_key(line: Line) -> tuple[str, int]:
-    return re.sub(r"\d+", "0", line.text), round(line.bottom / 3)
+    return re.sub(r"\d+", "0", line.text), round(line.baseline / 3)
 
 
 def _line_ranges(characters: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -119,34 +122,35 @@ def _line_ranges(characters: Sequence[str]) -> Iterator[tuple[int, int]]:
             first, last = (n if first < 0 else first), n
 
 
-def _cell_ranges(
-    textpage: pdfium.PdfTextPage, characters: Sequence[str], start: int, end: int
-) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) of the parts of a line that gaps wider than a character's height keep apart."""
-    first = previous = start
-    for n in range(start + 1, end + 1):
-        if characters[n].isspace():
-            continue
-        if n > previous + 1:
-            left, right = _box(textpage, n), _box(textpage, previous)
-            if left[0] - right[2] > left[3] - left[1]:
-                yield first, previous
-                first = n
-        previous = n
-    yield first, end
+def _cell_ranges(textpage: pdfium.PdfTextPage, visible: Sequence[int], size: float) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of the parts of a line that gaps wider than its font size keep apart."""
+    first = visible[0]
+    for previous, n in pairwise(visible):
+        if n > previous + 1 and textpage.get_charbox(n)[0] - textpage.get_charbox(previous)[2] > size:
+            yield first, previous
+            first = n
+    yield first, visible[-1]
 
 
 def _cell_text(characters: Sequence[str]) -> str:
     """Return the cleaned text; a hyphen that only broke a word at a line's end is taken out."""
     # pdfium counts in UTF-16 units: a character beyond the first plane comes as two halves.
     text = "".join(characters).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return clean_text(_BROKEN_WORD.sub("", text).replace(_HYPHEN, "-"))
+    text = _BROKEN_WORD.sub("", text).replace(_HYPHEN, "-")
+    return clean_text(_DOTS.sub(f" {LEADER} ", text)).strip()
 
 
-def _box(textpage: pdfium.PdfTextPage, n: int) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top of the n-th character, its ascent and descent included."""
-    left, bottom, right, top = textpage.get_charbox(n, loose=True)
-    return left, bottom, right, top
+def _font_size(textpage: pdfium.PdfTextPage, n: int) -> float:
+    """Return the size as printed: some programs write size 1 and scale the page instead."""
+    matrix = raw.FS_MATRIX()
+    raw.FPDFText_GetMatrix(textpage, n, matrix)
+    return float(raw.FPDFText_GetFontSize(textpage, n)) * hypot(matrix.c, matrix.d)
+
+
+def _baseline(textpage: pdfium.PdfTextPage, n: int) -> float:
+    x, y = ctypes.c_double(), ctypes.c_double()
+    raw.FPDFText_GetCharOrigin(textpage, n, x, y)
+    return y.value
 
 
 def _is_bold(textpage: pdfium.PdfTextPage, n: int) -> bool:

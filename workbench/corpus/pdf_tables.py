@@ -64,7 +64,7 @@ def aligned(span: Span, other: Span) -> bool:
 
 
 def _close(line: Line, following: Line, gap: float) -> bool:
-    return line.page == following.page and abs(line.bottom - following.bottom) <= 4 * max(gap, line.height)
+    return line.page == following.page and abs(line.baseline - following.baseline) <= 4 * max(gap, line.size)
 
 
 def _n_filled(cells: Sequence[str]) -> int:

@@ -1,0 +1,86 @@
+"""The sentence embedder on the random BERT."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench.contracts import Embedder
+from workbench.errors import MissingModelError
+from workbench.models import SentenceEmbedder, find_model
+
+PASSAGES = (
+    "The printer shows error E42 when the paper tray is empty.",
+    "Our refund policy allows returns within 30 days.",
+    "Dr. Mira Holt leads the optics team.",
+    "bananas are yellow fruit",
+)
+QUESTIONS = (
+    "printer error E42",
+    "How long do returns take under the refund policy?",
+    "who leads the optics team?",
+    "yellow bananas",
+)
+
+
+@pytest.fixture
+def embedder(tiny_home: Path) -> SentenceEmbedder:
+    return SentenceEmbedder(find_model("tiny-random-bert"), batch_size=2)
+
+
+def test_rows_are_unit_and_in_order_and_shared_words_are_near(embedder: SentenceEmbedder) -> None:
+    socket: Embedder = embedder
+    rows, questions = socket.embed_documents(PASSAGES), socket.embed_questions(QUESTIONS)
+    assert rows.shape == (4, 32)
+    assert rows.dtype == np.float32
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    assert (questions @ rows.T).argmax(axis=1).tolist() == [0, 1, 2, 3]
+    alone = np.concatenate([embedder.embed_documents([text]) for text in PASSAGES])
+    assert np.allclose(rows, alone, atol=1e-6)
+
+
+def test_nothing_to_embed_is_an_empty_block(embedder: SentenceEmbedder) -> None:
+    assert embedder.embed_documents([]).shape == (0, 32)
+    assert embedder.token_offsets([]) == []
+
+
+def test_the_identity_says_what_vectors_depend_on(embedder: SentenceEmbedder) -> None:
+    identity = embedder.identity
+    assert identity.fingerprint == find_model("tiny-random-bert").fingerprint
+    assert (identity.dimension, identity.max_tokens, identity.pooling, identity.normalised) == (32, 128, "mean", True)
+
+
+def test_offsets_cover_the_words_and_are_never_cut(embedder: SentenceEmbedder) -> None:
+    text = "Héllo, " * 300
+    (offsets,) = embedder.token_offsets([text])
+    assert [text[start:end] for start, end in offsets[:4]] == ["Hé", "ll", "o", ","]
+    assert offsets[-1] == (len(text) - 2, len(text) - 1)
+
+
+def test_the_longest_text_fits_and_one_token_more_is_an_error(embedder: SentenceEmbedder) -> None:
+    fits = "a " * (embedder.max_tokens - embedder.n_special_tokens)
+    assert embedder.embed_documents([fits]).shape == (1, 32)
+    with pytest.raises(ValueError, match="text 1 has 129 tokens, tiny-random-bert reads 128"):
+        embedder.embed_documents(["short", fits + "a"])
+
+
+def test_a_long_question_is_cut_at_its_end(embedder: SentenceEmbedder) -> None:
+    fits = "a " * (embedder.max_tokens - embedder.n_special_tokens)
+    assert np.allclose(embedder.embed_questions([fits]), embedder.embed_questions([fits + "b " * 50]), atol=1e-6)
+
+
+def test_prompts_of_the_model_are_used_and_take_their_room(tiny_home: Path, tmp_path: Path) -> None:
+    plain = find_model("tiny-random-bert")
+    folder = shutil.copytree(plain.folder, tmp_path / "prompted")
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": {"query": "ask: ", "passage": "read: "}}')
+    prompted, bare = SentenceEmbedder(find_model(str(folder))), SentenceEmbedder(plain)
+    assert (prompted.identity.question_prompt, prompted.identity.document_prompt) == ("ask: ", "read: ")
+    assert prompted.max_tokens == bare.max_tokens - 3  # "re", "##ad", ":"
+    assert np.allclose(prompted.embed_documents(["tea"]), bare.embed_documents(["read: tea"]), atol=1e-6)
+    assert np.allclose(prompted.embed_questions(["tea"]), bare.embed_documents(["ask: tea"]), atol=1e-6)
+
+
+def test_a_generator_is_no_embedder(tiny_home: Path) -> None:
+    with pytest.raises(MissingModelError, match="kind generator"):
+        SentenceEmbedder(find_model("tiny-random-llama"))

@@ -1,0 +1,52 @@
+"""The two small real models, as the catalogue installs them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.models import HfChatTokenizer, SentenceEmbedder, find_model, load_generator
+from workbench.types import Message
+
+pytestmark = pytest.mark.models
+
+
+def test_smollm2_ends_its_turn_and_knows_a_capital() -> None:
+    installed = find_model("smollm2-135m-instruct", kind="generator")
+    model, tokenizer = load_generator(installed, device="cpu", dtype=torch.float32)
+    chat = HfChatTokenizer(tokenizer, name=installed.name)
+    assert chat.end_of_turn_ids == (2,)
+    text = chat.render([Message("system", "Be brief."), Message("user", "What is the capital of France?")])
+    ids = chat.encode(text)
+    assert tokenizer.decode(ids) == text
+    generate: Any = model.generate
+    new = generate(torch.tensor([ids]), max_new_tokens=16, do_sample=False)[0, len(ids) :].tolist()
+    assert "Paris" in chat.decode(new)
+    assert new[-1] == 2
+
+
+def test_smollm2_reads_as_it_was_trained() -> None:
+    tokenizer = load_generator(find_model("smollm2-135m-instruct"), device="cpu", dtype=torch.bfloat16)[1]
+    chat = HfChatTokenizer(tokenizer, name="smollm2")
+    assert [tokenizer.convert_tokens_to_ids(f"<|im_{part}|>") for part in ("start", "end")] == [1, 2]
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (1, 2, 2)
+    assert [tokenizer.decode([number]) for number in chat.encode("1240")] == ["1", "2", "4", "0"]
+    # Not ["\n", "\n", "1", "."], which a tokenizer converted without its digit rule gives.
+    assert [tokenizer.decode([number]) for number in chat.encode("\n\n1.")] == ["\n\n", "1", "."]
+    for text in ("I'm 3rd: $4,500.00 — naïve 日本", "  x\t\n y  "):
+        assert chat.decode(chat.encode(text)) == text
+    assert "You are a helpful AI assistant named SmolLM" in chat.render([Message("user", "Hello")])
+
+
+def test_minilm_finds_the_sensible_neighbour() -> None:
+    embedder = SentenceEmbedder(find_model("all-minilm-l6-v2", kind="embedder"))
+    rows = embedder.embed_documents(
+        ["A violin has four strings.", "Refunds take five days.", "Paris lies on the Seine."]
+    )
+    questions = embedder.embed_questions(
+        ["When do I get my money back?", "Which river flows through the French capital?"]
+    )
+    assert (questions @ rows.T).argmax(axis=1).tolist() == [1, 2]
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    assert (embedder.identity.dimension, embedder.max_tokens, embedder.n_special_tokens) == (384, 256, 2)

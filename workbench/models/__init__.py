@@ -1,0 +1,28 @@
+"""Find, fetch, vet and load local models. Torch is imported by the functions that need it, never by this package."""
+
+from workbench.models.catalogue import CatalogueEntry, ModelKind, load_catalogue
+from workbench.models.chat import HfChatTokenizer
+from workbench.models.embedding import SentenceEmbedder
+from workbench.models.fetching import fetch_model
+from workbench.models.loading import choose_device_and_dtype, load_generator
+from workbench.models.store import InstalledModel, ModelRow, add_folder, find_model, home, list_models, show_model
+from workbench.models.vetting import vet_folder
+
+__all__ = [
+    "CatalogueEntry",
+    "HfChatTokenizer",
+    "InstalledModel",
+    "ModelKind",
+    "ModelRow",
+    "SentenceEmbedder",
+    "add_folder",
+    "choose_device_and_dtype",
+    "fetch_model",
+    "find_model",
+    "home",
+    "list_models",
+    "load_catalogue",
+    "load_generator",
+    "show_model",
+    "vet_folder",
+]

@@ -1,0 +1,49 @@
+"""SHA-256 of a model's files, remembered by size and times, so that 15 GB are hashed once and not at every start.
+
+Source of the trap: a changed file keeps its modification time when copied with care; its change time cannot be set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from workbench.runs import fingerprint, fingerprint_file, write_json
+
+
+def hash_files(folder: Path, names: Iterable[str], *, cache_path: Path) -> dict[str, str]:
+    """Return the SHA-256 (hex) of each named file below `folder`.
+
+    Args:
+        cache_path: where the hashes are remembered; losing it costs time, nothing else.
+    """
+    cache = _read_cache(cache_path)
+    hashes, changed = {}, False
+    for name in names:
+        path = (folder / name).resolve()
+        state = path.stat()
+        stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+        known = cache.get(str(path))
+        if known is None or known[:3] != stamp:
+            known = [*stamp, fingerprint_file(path)]
+            cache[str(path)] = known
+            changed = True
+        hashes[name] = str(known[3])
+    if changed:
+        write_json(cache_path, {path: known for path, known in cache.items() if Path(path).exists()})
+    return hashes
+
+
+def fingerprint_hashes(hashes: dict[str, str]) -> str:
+    """Return one SHA-256 (hex) over names and hashes, whatever their order."""
+    return fingerprint(sorted(hashes.items()))
+
+
+def _read_cache(path: Path) -> dict[str, list[int | str]]:
+    with suppress(FileNotFoundError, json.JSONDecodeError):
+        cache = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(cache, dict):
+            return cache
+    return {}

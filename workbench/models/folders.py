@@ -1,0 +1,76 @@
+"""What a model folder says about itself: its kind, its licence, the files a library reads in it.
+
+Not a store: nothing here knows where models lie.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from workbench.errors import ModelIntegrityError
+from workbench.models.catalogue import ModelKind
+from workbench.models.vetting import is_document, read_json, vet_folder
+
+STAMP_FILE = "workbench.json"
+GENERATOR_ENDINGS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+UNKNOWN_LICENCE = "not stated"
+
+
+def list_loadable(folder: Path) -> list[str]:
+    """Vet a model folder and return the names of the files a library may read, our stamp left out.
+
+    Raises:
+        ModelIntegrityError: see `vet_folder`.
+    """
+    return [name for name in vet_folder(folder) if name != STAMP_FILE]
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Vet `source` and copy its loadable files, and the README and licence beside them, into `target`.
+
+    Raises:
+        ModelIntegrityError: see `vet_folder`.
+    """
+    documents = [
+        path.name
+        for path in source.iterdir()
+        if path.is_file() and is_document(path.name) and not path.name.startswith(".")
+    ]
+    for name in [*list_loadable(source), *documents]:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target / name)
+
+
+def detect_kind(folder: Path) -> ModelKind:
+    """Return what a model folder is for, by its own config files.
+
+    Raises:
+        ModelIntegrityError: it is none of the kinds, or lacks config or weights.
+    """
+    if not any(folder.rglob("*.safetensors")):
+        raise ModelIntegrityError(f"{folder}: no *.safetensors file; other weight formats are not loaded")
+    if (folder / "modules.json").exists():
+        return "embedder"
+    if not (folder / "config.json").exists():
+        raise ModelIntegrityError(f"{folder}: no config.json, so this is not a model folder")
+    architectures = read_json(folder / "config.json").get("architectures") or ["none"]
+    if str(architectures[0]).endswith(GENERATOR_ENDINGS):
+        return "generator"
+    if str(architectures[0]).endswith("ForSequenceClassification"):
+        return "reranker"
+    raise ModelIntegrityError(
+        f"{folder}: architecture {architectures[0]!r} is no generator or reranker, and an embedder needs modules.json "
+        "(how to pool is part of the model, it is not guessed)"
+    )
+
+
+def read_licence(folder: Path) -> str:
+    """Return the `license:` of the README's front matter, or "not stated"."""
+    readme = folder / "README.md"
+    if readme.exists():
+        match = re.search(r"^license:\s*[\"']?([\w.+-]+)", readme.read_text(encoding="utf-8", errors="replace"), re.M)
+        if match:
+            return match[1]
+    return UNKNOWN_LICENCE

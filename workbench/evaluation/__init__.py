@@ -1,7 +1,7 @@
 """Questions and splits, metrics, statistics, and the summary of a run. No models, no torch."""
 
 from workbench.evaluation.metrics import (
-    GOLD_LOG_PROBABILITY,
+    GOLD_LOGPROB,
     METRICS,
     SCORES,
     abstained,
@@ -25,7 +25,7 @@ from workbench.evaluation.statistics import Difference, Interval, mean_interval,
 from workbench.evaluation.summary import predictions_lines, summarise
 
 __all__ = [
-    "GOLD_LOG_PROBABILITY",
+    "GOLD_LOGPROB",
     "METRICS",
     "SCORES",
     "TEST_SPLITS",

@@ -1,6 +1,6 @@
 """Scores of one answer: pure functions, in [0, 1], best over the accepted answers.
 
-Not the log-probability of the gold answer: that comes from the model (`GOLD_LOG_PROBABILITY` names its score).
+Not the log-probability of the gold answer: that comes from the model (`GOLD_LOGPROB` names its score).
 Source of normalisation, exact match and F1: Rajpurkar et al., SQuAD, https://arxiv.org/abs/1606.05250 and its
 evaluation script; cutting citation marks is ours.
 """
@@ -79,5 +79,5 @@ def _pair_f1(answer: Sequence[str], accepted: Sequence[str]) -> float:
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType({"exact_match": exact_match, "contains": contains, "f1": token_f1})
-GOLD_LOG_PROBABILITY = "gold_log_probability"  # nats, of the first accepted answer
-SCORES = (*METRICS, GOLD_LOG_PROBABILITY, "abstention", "over_refusal")
+GOLD_LOGPROB = "gold_logprob"  # nats a token of the first accepted answer; the runner asks the model for it
+SCORES = (*METRICS, GOLD_LOGPROB, "abstention", "over_refusal")

@@ -1,0 +1,152 @@
+"""The page: self-contained, escaped, the same bytes twice; and it stands with next to nothing to show."""
+
+import re
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+from tests.report.sample import sample
+from workbench.config import ArmConfig, EvaluationConfig
+from workbench.evaluation import summarise
+from workbench.report import ReportData, write_report
+from workbench.report.page import render_page
+from workbench.report.plots import plot_forest, plot_loss, plot_quality_against_cost, plot_retrieval
+from workbench.types import CaseRecord, Question, Split
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags close in order; collects headings, links and ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.headings: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in {"src", "href", "xlink:href", "action", "srcset"}:
+                self.addresses.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in {"h1", "h2"}:
+            self.headings.append(data)
+
+
+@cache
+def sample_page() -> str:
+    return render_page(sample())
+
+
+def outline(page: str) -> Outline:
+    parser = Outline()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def test_the_page_answers_first_and_holds_every_section() -> None:
+    headings = outline(sample_page()).headings
+    assert headings == [
+        "quickstart",
+        "Seen documents",
+        "New documents",
+        "Scores",
+        "What each step adds",
+        "Quality against cost",
+        "By kind of question",
+        "Retrieval",
+        "Training",
+        "Where the arms disagree",
+        "How it was measured",
+    ]
+
+
+def test_nothing_points_outside_the_page() -> None:
+    page = sample_page()
+    found = outline(page)
+    assert all(address.startswith("#") for address in found.addresses)
+    assert not re.search(r"https?://|@import|<script|<link|<!DOCTYPE svg", page)
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
+    assert {address[1:] for address in found.addresses} <= set(found.ids)
+
+
+def test_ids_are_unique_so_that_figures_do_not_share_clips() -> None:
+    ids = outline(sample_page()).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_what_users_wrote_is_escaped() -> None:
+    data = sample()
+    hostile = "<script>alert(1)</script>"
+    page = render_page(
+        replace(
+            data,
+            name=hostile,
+            records=[record.model_copy(update={"answer": hostile}) for record in data.records],
+            config_yaml=hostile,
+            manifest={"a": {hostile: hostile}},
+        )
+    )
+    assert hostile not in page and "&lt;script&gt;" in page
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
+    write_report(tmp_path / "one", sample())
+    write_report(tmp_path / "two", sample())
+    for name in ("report.md", "report.html"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert [path.name for path in sorted((tmp_path / "one").iterdir())] == ["report.html", "report.md"]
+
+
+def test_one_failed_answer_is_enough_for_a_page() -> None:
+    question = Question(id="a", text="Where?", answers=("Bergen",), split=Split.NEW)
+    record = CaseRecord(question_id="a", arm="only $x$", split=Split.NEW, kind="direct", answer="", error="no memory")
+    summary = summarise(
+        [record],
+        questions=[question],
+        config=EvaluationConfig(resamples=100),
+        arms={"only $x$": ArmConfig(strategy="closed_book")},
+        build_costs={},
+        losses={},
+    )
+    page = render_page(
+        ReportData("bare", summary, config_yaml="", manifest={}, records=[record], questions={"a": question})
+    )
+    outline(page)
+    assert "each counted as wrong: only $x$ 1" in page
+    assert "No question of this split was scored." in page  # the seen split
+    assert "is the only ranked arm" in page
+
+
+def test_plots_keep_text_as_text_and_take_colours_from_the_page() -> None:
+    summary = sample().summary
+    plots = [
+        plot_quality_against_cost(summary, "new"),
+        plot_forest(summary, "new"),
+        plot_loss("reader", sample().curves["reader"]),
+        plot_retrieval(summary),
+    ]
+    for svg in plots:
+        assert svg.startswith("<svg") and svg.endswith("</svg>")
+        assert "<text" in svg and "font-family" not in svg and "DejaVu" not in svg
+        assert "var(--rule)" in svg
+    assert "rag_reader" in plots[0] and "var(--arm-5)" in plots[0]
+    assert all("currentColor" in svg for svg in plots[1:])

@@ -1,0 +1,33 @@
+"""What a report is made of, and nothing else: no clock, no model, no look at the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.types import CaseRecord, Question, ReadFailure
+
+Curve = Mapping[str, Sequence[Mapping[str, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """All inputs of a report.
+
+    Attributes:
+        summary: what `evaluation.summarise` returned (summary.json).
+        manifest: fingerprints, versions, hardware, seed; shown as it is.
+        passages: text by (document_id, start, end) for the hits of `records`; a hit without text shows its place only.
+        curves: by adapter, {"steps": [{"step", "loss"}, ...], "held_out": [the same]}, loss in nats a token.
+    """
+
+    name: str
+    summary: Mapping[str, Any]
+    config_yaml: str
+    manifest: Mapping[str, Any]
+    records: Sequence[CaseRecord] = ()
+    questions: Mapping[str, Question] = field(default_factory=dict)
+    passages: Mapping[tuple[str, int, int], str] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    failures: Sequence[ReadFailure] = ()

@@ -1,0 +1,37 @@
+"""The answer in one sentence a split: which arm leads, by how much over the next, or that it is undecided."""
+
+from __future__ import annotations
+
+from workbench.report.figures import SCORE_NAMES, score_text
+from workbench.report.rows import Summary, compare, is_control
+
+NO_BREAK = "\u00a0"  # a name and its figure stay on one line
+
+
+def lead_sentence(summary: Summary, split: str) -> str:
+    """Return one sentence with arms between ** marks. Controls never lead; an interval that holds 0 decides nothing."""
+    part, metric = summary["splits"][split], summary["ranked_by"]
+    score = SCORE_NAMES[metric]
+    means = {
+        arm: figures[metric]["mean"]
+        for arm, figures in part["arms"].items()
+        if metric in figures and not is_control(summary, arm)
+    }
+    ranked = sorted(means, key=lambda arm: -means[arm])  # equal means stay in the order of the arms
+    if not ranked:
+        return "No question of this split was scored."
+    best = ranked[0]
+    if len(ranked) == 1:
+        return f"**{best}** is the only ranked arm: {score}{NO_BREAK}{score_text(metric, means[best])}."
+    second = ranked[1]
+    pair = compare(part, best, second, metric)
+    if pair is None:
+        return f"**{best}** has the highest {score}, but shares no question with **{second}**: nothing to compare."
+    difference, interval, _ = pair.texts
+    gap = f"{difference.lstrip('+')}{NO_BREAK}points {interval.replace(' ', NO_BREAK)}".rstrip()
+    if pair.decided:
+        return f"**{best}** leads with {score}{NO_BREAK}{score_text(metric, means[best])}, {gap} above **{second}**."
+    return (
+        f"Undecided between **{best}** ({score}{NO_BREAK}{score_text(metric, means[best])}) and **{second}** "
+        f"({score_text(metric, means[second])}): the {gap} between them may be chance."
+    )

@@ -68,7 +68,7 @@ def check_promises(document: Document, chunks: Sequence[Chunk], offsets: TokenOf
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(document=documents(), max_tokens=st.integers(16, 90), overlap=st.integers(0, 8))
 def test_any_document_is_covered_by_exact_spans_within_the_limit(
     name: str, document: Document, max_tokens: int, overlap: int
@@ -77,6 +77,15 @@ def test_any_document_is_covered_by_exact_spans_within_the_limit(
     chunks = chunk_document(document, TOKENIZERS[name], config)
     check_promises(document, chunks, TOKENIZERS[name], config)
     assert chunks == chunk_document(document, TOKENIZERS[name], config)
+
+
+def test_headings_longer_than_a_chunk_lose_nothing() -> None:
+    """Found by the test above: the open end of a cut heading was dropped when another heading followed."""
+    text = "????" + "| a | b |\n" * 40 + "??????😀??????"
+    blocks = tuple(Block(start, end, BlockKind.HEADING, 1) for start, end in [(0, 4), (4, 404), (404, 411)])
+    document = Document("a", "a", "", text, blocks, "")
+    config = ChunkingConfig(max_tokens=27, overlap_tokens=0)
+    check_promises(document, chunk_document(document, byte_pairs(), config), byte_pairs(), config)
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)

@@ -10,7 +10,7 @@ from functools import cache
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 
-@dataclass(frozen=True)
+@dataclass
 class WordTokens:
     """One token a word, one a punctuation mark."""
 
@@ -21,7 +21,7 @@ class WordTokens:
         return [[match.span() for match in re.finditer(r"\w+|[^\w\s]", text)] for text in texts]
 
 
-@dataclass(frozen=True)
+@dataclass
 class LibraryTokens:
     """A tokenizer of the `tokenizers` library, as embedders bring one."""
 

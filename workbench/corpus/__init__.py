@@ -71,7 +71,7 @@ def read_folder(
         Documents and failures, each sorted by path. A file without a reader is a failure of kind "unsupported".
     Raises:
         EmptyCorpusError: no such folder, or no file in it could be read.
-        ConfigError: a pattern is absolute or empty.
+        ConfigError: a pattern is empty, absolute, or climbs out of the folder.
     """
     if not root.is_dir():
         raise EmptyCorpusError(f"corpus folder {root} does not exist; set corpus.path to a folder of documents")
@@ -97,10 +97,11 @@ def find_files(root: Path, include: Sequence[str]) -> list[Path]:
     """Return the files, and the links that lead nowhere or out of `root`, sorted by path; hidden ones left out."""
     found: set[Path] = set()
     for pattern in include:
-        try:
-            found.update(root.glob(pattern))
-        except (NotImplementedError, ValueError) as error:
-            raise ConfigError(f"corpus.include has {pattern!r}, which is no pattern below {root}: {error}") from error
+        if not pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+            raise ConfigError(
+                f"corpus.include has {pattern!r}, which is no pattern below {root}; write it like '**/*.md'"
+            )
+        found.update(root.glob(pattern))
     shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
     return sorted(
         (path for path in shown if path.is_file() or _leads_out(path, root)), key=lambda path: path.as_posix()

@@ -104,8 +104,11 @@ def pack(
         headings = _trailing_headings(members)  # they go with what follows
         if len(headings) < len(members):
             spans.append((start, members[-len(headings) - 1].end))
-        members = [*headings, unit]
-        start = members[0].start
+            members = headings
+            start = (headings or [unit])[0].start
+        elif not members:
+            start = unit.start
+        members = [*members, unit]
         room = limit - measures[unit.path].n_tokens
         if ruler.count(start, unit.end) > room:
             *whole, (start, _) = cut(ruler, (start, unit.end), unit.kind, room, overlap)

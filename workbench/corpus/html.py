@@ -30,6 +30,7 @@ _INLINE = frozenset({
 # fmt: on
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _LISTS = frozenset({"ul", "ol", "menu"})
+_MAX_INDENTS = 8  # deeper nesting is not shown: hostile pages would grow with its square
 _LAYOUT_SIGNS = "h1, h2, h3, h4, h5, h6, table table, pre, article, section"
 
 
@@ -101,7 +102,7 @@ def list_items(top: LexborNode) -> Iterator[str]:
             words = visible_words(node, without=_LISTS)
             if words:
                 items.append(words)
-                yield "  " * (len(open_lists) - 1) + (f"{len(items)}. " if numbered else "- ") + words
+                yield "  " * min(len(open_lists) - 1, _MAX_INDENTS) + (f"{len(items)}. " if numbered else "- ") + words
 
 
 def visible_words(top: LexborNode, *, without: frozenset[str] = frozenset()) -> str:
@@ -127,7 +128,7 @@ def walk(
     while stack:
         node, entering = stack.pop()
         yield node, entering
-        if entering and node.is_element_node and (node == top or not whole(node)):
+        if entering and node.is_element_node and (node is top or not whole(node)):
             stack.append((node, False))
             children = [child for child in node.iter(include_text=True) if not is_hidden(child)]
             stack.extend((child, True) for child in reversed(children))

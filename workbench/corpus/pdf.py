@@ -26,6 +26,7 @@ _ITEM = re.compile(r"(?:[-–*•‣◦▪●○\uf0b7]|(\d{1,2}[.)]))\s+")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]*$")
 _JUNK_TITLE = re.compile(r"^(?:untitled|microsoft \w+ - .*|.*\.(?:docx?|pdf|tex|dvi|indd|rtf))$", re.IGNORECASE)
 _HEADING_RATIO = 1.12  # of the body's font size
+_MAX_SPACING = 2.3  # distance of two lines of one paragraph, in font sizes; beyond it something else begins
 _MAX_HEADING_CHARACTERS = 200
 
 
@@ -74,6 +75,7 @@ def find_pieces(lines: Sequence[Line], bookmarks: set[tuple[int, str]]) -> Itera
     sizes = sorted({line.size for line in lines if _is_large(line, body_size)}, reverse=True)
     gap = usual_gap(lines)
     right = max(line.right for line in lines)
+    marked = [(line.page, _key(line.text)) in bookmarks for line in lines]
     n = 0
     while n < len(lines):
         first = lines[n]
@@ -83,12 +85,14 @@ def find_pieces(lines: Sequence[Line], bookmarks: set[tuple[int, str]]) -> Itera
             n = after
             continue
         after = n + 1
-        while after < len(lines) and reads_on(lines[after - 1], lines[after], gap, right):
+        while after < len(lines) and not marked[n] and not marked[after]:
+            if not reads_on(lines[after - 1], lines[after], gap, right):
+                break
             after += 1
         text = join_lines(line.text for line in lines[n:after])
         large = _is_large(first, body_size)
-        marked = (first.page, _key(text)) in bookmarks or (first.bold and after == n + 1 and not _ends(text))
-        if (large or marked) and len(text) <= _MAX_HEADING_CHARACTERS and LEADER not in text:
+        bold = first.bold and after == n + 1 and not _ends(text)
+        if (large or bold or marked[n]) and len(text) <= _MAX_HEADING_CHARACTERS and LEADER not in text:
             level = sizes.index(first.size) if large else len(sizes)
             yield Piece(text, BlockKind.HEADING, min(level + 1, 6), first.page)
         else:
@@ -128,7 +132,7 @@ def usual_gap(lines: Sequence[Line]) -> float:
     gaps = [
         upper.baseline - lower.baseline
         for upper, lower in pairwise(lines)
-        if upper.page == lower.page and upper.size == lower.size and upper.baseline > lower.baseline
+        if upper.page == lower.page and 0 < upper.baseline - lower.baseline < _MAX_SPACING * lower.size
     ]
     return median(gaps) if gaps else 0.0
 

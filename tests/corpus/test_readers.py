@@ -1,0 +1,174 @@
+"""What every reader owes (one manual, all formats), and what each format needs of its own."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import docx
+import pytest
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
+from fpdf import FPDF
+
+from tests.corpus.samples import ITEMS, OPENING, PIPE_ROW, SECTION, TITLE, WRITERS
+from workbench.corpus import SUFFIXES, read_document
+from workbench.types import Block, BlockKind, Document
+
+STRUCTURED = [suffix for suffix in SUFFIXES if suffix != ".txt"]
+
+
+def read_sample(suffix: str, folder: Path) -> Document:
+    path = folder / f"manual{suffix}"
+    WRITERS[suffix](path)
+    return read_document(path, folder)
+
+
+def read_source(name: str, source: str | bytes, folder: Path) -> Document:
+    path = folder / name
+    path.write_bytes(source.encode() if isinstance(source, str) else source)
+    return read_document(path, folder)
+
+
+def words_of(document: Document, block: Block) -> str:
+    return document.text[block.start : block.end]
+
+
+def blocks_of(document: Document) -> list[tuple[BlockKind, str]]:
+    return [(block.kind, words_of(document, block)) for block in document.blocks]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_spans_are_in_order_disjoint_and_without_outer_blanks(suffix: str, tmp_path: Path) -> None:
+    document = read_sample(suffix, tmp_path)
+    assert document.id == document.source == f"manual{suffix}"
+    assert all(words_of(document, block) == words_of(document, block).strip() != "" for block in document.blocks)
+    assert all(block.end <= following.start for block, following in pairwise(document.blocks))
+    assert OPENING in document.text and PIPE_ROW in document.text
+    assert "secret" not in document.text and "Home" not in document.text and "Maker" not in document.text
+
+
+@pytest.mark.parametrize("suffix", STRUCTURED)
+def test_title_headings_list_and_table_are_found(suffix: str, tmp_path: Path) -> None:
+    document = read_sample(suffix, tmp_path)
+    assert document.title == TITLE
+    headings = [block for block in document.blocks if block.kind is BlockKind.HEADING]
+    assert [(block.level, words_of(document, block).lstrip("# ")) for block in headings] == [(1, TITLE), (2, SECTION)]
+    assert (BlockKind.PARAGRAPH, OPENING) in blocks_of(document)
+    assert (BlockKind.LIST, "\n".join(f"- {item}" for item in ITEMS)) in blocks_of(document)
+    assert [text.split("\n")[-1] for kind, text in blocks_of(document) if kind is BlockKind.TABLE] == [PIPE_ROW]
+
+
+def test_only_pdf_has_pages(tmp_path: Path) -> None:
+    pages = {suffix: {block.page for block in read_sample(suffix, tmp_path).blocks} for suffix in SUFFIXES}
+    assert pages.pop(".pdf") == {1, 2}
+    assert set().union(*pages.values()) == {None}
+
+
+def test_equal_content_has_an_equal_fingerprint_and_a_changed_word_another(tmp_path: Path) -> None:
+    first, again = read_sample(".md", tmp_path), read_sample(".md", tmp_path)
+    changed = read_source("manual.md", (tmp_path / "manual.md").read_text().replace("blue", "red"), tmp_path)
+    assert first == again
+    assert changed.id == first.id and changed.fingerprint != first.fingerprint
+
+
+def test_plain_text_is_decoded_by_its_byte_order_mark_or_as_windows_1252(tmp_path: Path) -> None:
+    for raw, encoding in [
+        ("\ufeffCafé".encode(), "utf-8"),
+        ("\ufeffCafé".encode("utf-16-le"), "utf-16-le"),
+        ("\ufeffCafé".encode("utf-16-be"), "utf-16-be"),
+        ("Café".encode("cp1252"), "cp1252"),
+    ]:
+        document = read_source("a.txt", raw, tmp_path)
+        assert (document.text, document.metadata["encoding"]) == ("Café", encoding)
+
+
+def test_text_is_composed_and_free_of_invisible_characters(tmp_path: Path) -> None:
+    document = read_source("a.txt", "Cafe\u0301 o\u200bne\u00a0two\r\nthree\u00ad\U000e0041", tmp_path)
+    assert document.text == "Café one two\nthree"
+
+
+def test_markdown_keeps_its_source_and_reads_front_matter_as_metadata(tmp_path: Path) -> None:
+    body = "Big\n===\n\n1. one\n   - `two`\n\n```\n# no heading\n```\n\n> quote\n\n[a]: http://example.org"
+    document = read_source("a.md", f'---\ntitle: "Front: page"\ntags: [x]\n---\n{body}\n', tmp_path)
+    assert (document.title, document.text, document.metadata["tags"]) == ("Front: page", body, "[x]")
+    kinds = [block.kind for block in document.blocks]
+    assert kinds == [BlockKind.HEADING, BlockKind.LIST, BlockKind.CODE, BlockKind.PARAGRAPH]
+
+
+def test_a_rule_at_the_top_of_markdown_is_not_front_matter(tmp_path: Path) -> None:
+    assert read_source("a.md", "---\n\nJust text.\n\n---\nMore.\n", tmp_path).text.startswith("---\n\nJust text.")
+
+
+def test_html_shows_what_a_person_sees(tmp_path: Path) -> None:
+    source = """<meta charset=latin1><body>loose <b>wor</b>ds<p>one<br>two</p><div style="display: none">x</div>
+      <ol><li>a<ul><li>b</ul><li><p>c</p></ol><pre>k = 1\n  m</pre><script>x()</script><!-- x -->
+      <table><tr><td><h2>Layout</h2>caf\xe9</td></tr></table></body>"""
+    document = read_source("a.html", source.encode("cp1252"), tmp_path)
+    assert blocks_of(document) == [
+        (BlockKind.PARAGRAPH, "loose words"),
+        (BlockKind.PARAGRAPH, "one two"),
+        (BlockKind.LIST, "1. a\n  - b\n2. c"),
+        (BlockKind.CODE, "k = 1\n  m"),
+        (BlockKind.HEADING, "Layout"),
+        (BlockKind.PARAGRAPH, "café"),
+    ]
+
+
+def test_html_nested_deeper_than_python_recurses_is_read(tmp_path: Path) -> None:
+    assert read_source("a.html", "<div>" * 5000 + "deep", tmp_path).text == "deep"
+
+
+def test_docx_reads_insertions_and_content_controls_but_no_deletions(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("Kept ")
+    paragraph = f"<w:p {nsdecls('w')}>%s</w:p>"
+    for xml in (
+        paragraph
+        % "<w:ins><w:r><w:t>inserted</w:t></w:r></w:ins><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>",
+        f"<w:sdt {nsdecls('w')}><w:sdtContent><w:p><w:r><w:t>controlled</w:t></w:r></w:p></w:sdtContent></w:sdt>",
+    ):
+        document.element.body.insert(-1, parse_xml(xml))
+    document.add_paragraph("first", style="List Number")
+    document.add_paragraph("second", style="List Number")
+    document.core_properties.title = "From properties"
+    document.save(str(tmp_path / "a.docx"))
+    read = read_document(tmp_path / "a.docx", tmp_path)
+    assert read.title == "From properties"
+    assert [text for _, text in blocks_of(read)] == ["Kept", "inserted", "controlled", "1. first\n2. second"]
+
+
+def test_pdf_lines_become_paragraphs_and_broken_words_whole(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=11)
+    pdf.multi_cell(0, 6, "The instru-\nment is a well-known one.\nIt works.\n\nAnother paragraph.")
+    pdf.output(str(tmp_path / "a.pdf"))
+    read = read_document(tmp_path / "a.pdf", tmp_path)
+    assert read.text.split("\n\n")[0].startswith("The instrument is a well-known one.")
+    assert read.text.endswith("\n\nAnother paragraph.")
+
+
+def test_a_pdf_table_with_a_wrapped_cell_keeps_its_rows(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=11)
+    with pdf.table(col_widths=(20, 50, 20)) as table:
+        for texts in (("Code", "Meaning", "Price"), ("E1", "A long meaning " * 9, "12.00"), ("E2", "Short", "3.50")):
+            table.row(texts)
+    pdf.output(str(tmp_path / "a.pdf"))
+    (block,) = blocks_of(read_document(tmp_path / "a.pdf", tmp_path))
+    assert block[1].split("\n")[2:] == [f"| E1 | {'A long meaning ' * 9}| 12.00 |", "| E2 | Short | 3.50 |"]
+
+
+def test_pdf_bookmarks_make_headings_of_plain_lines(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.set_title("Bookmarked")
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=11)
+    pdf.start_section("Safety")
+    pdf.multi_cell(0, 6, "Safety\n\nWear gloves at all times, and keep the lid closed.")
+    pdf.output(str(tmp_path / "a.pdf"))
+    read = read_document(tmp_path / "a.pdf", tmp_path)
+    assert read.title == "Bookmarked"
+    assert blocks_of(read)[0] == (BlockKind.HEADING, "Safety")

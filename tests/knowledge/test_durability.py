@@ -1,0 +1,306 @@
+"""What a collection promises when things break: nothing lost, nothing guessed, one writer, a clear refusal."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, embed_text, make_document
+from workbench.errors import CollectionBusyError, DamagedCollectionError, MissingCollectionError
+from workbench.knowledge import Collection
+from workbench.knowledge.words import write_words
+from workbench.types import Document, Float32
+
+OLD = [make_document("old.md", "The lamp is made of brass.\nThe lens is made of glass.")]
+N_LINES = 600  # three batches
+NEW = [*OLD, make_document("new.md", "\n".join(f"line {number} of the manual" for number in range(N_LINES)))]
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed collection that holds OLD; to be copied, not touched."""
+    folder = tmp_path_factory.mktemp("original")
+    with Collection.create(folder, IDENTITY) as collection:
+        fill(collection, OLD)
+    return folder
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A closed collection that holds OLD."""
+    return Path(shutil.copytree(original, tmp_path / "c"))
+
+
+def fill(collection: Collection, documents: Sequence[Document]) -> HashEmbedder:
+    embedder = HashEmbedder()
+    collection.update(documents, cut_paragraphs, embedder.embed_documents)
+    return embedder
+
+
+def assert_searches(collection: Collection) -> None:
+    assert [id_ for id_, _ in collection.search_words("brass", k=5)] == ["old.md#0000"]
+    assert collection.search_vectors(embed_text("old.md\nThe lens is made of glass."), k=1)[0][0] == "old.md#0001"
+
+
+def only(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def flip_bit(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def flip_vectors(folder: Path) -> None:
+    flip_bit(only(folder, "generations/*.faiss"), -3)
+
+
+def remove_vectors(folder: Path) -> None:
+    only(folder, "generations/*.faiss").unlink()
+
+
+def truncate_vectors(folder: Path) -> None:
+    path = only(folder, "generations/*.faiss")
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def flip_words(folder: Path) -> None:
+    flip_bit(only(folder, "generations/words-*/*.idx"), 5)
+
+
+def remove_words(folder: Path) -> None:
+    shutil.rmtree(only(folder, "generations/words-*"))
+
+
+def remove_a_words_file(folder: Path) -> None:
+    only(folder, "generations/words-*/*.term").unlink()
+
+
+def add_a_words_file(folder: Path) -> None:
+    (only(folder, "generations/words-*") / "stray").write_text("x")
+
+
+def remove_all(folder: Path) -> None:
+    shutil.rmtree(folder / "generations")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *[flip_vectors, remove_vectors, truncate_vectors],
+        *[flip_words, remove_words, remove_a_words_file, add_a_words_file, remove_all],
+    ],
+    ids=lambda damage: damage.__name__,
+)
+def test_a_damaged_generation_is_rebuilt_and_recorded(folder: Path, damage: object) -> None:
+    assert callable(damage)
+    damage(folder)
+    with Collection.open(folder, IDENTITY) as collection:
+        assert_searches(collection)
+        (event,) = collection.events
+        assert "rebuilt" in event
+    with Collection.open(folder, IDENTITY) as collection:
+        assert collection.events == []
+
+
+def test_a_truncated_database_is_refused(folder: Path) -> None:
+    path = folder / "collection.sqlite"
+    whole = path.read_bytes()
+    for size in (0, 50, 4096, len(whole) // 2, len(whole) - 4096):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DamagedCollectionError, match="workbench index"):
+            Collection.open(folder).close()
+
+
+def test_a_flipped_bit_in_the_database_never_changes_an_answer(folder: Path) -> None:
+    path = folder / "collection.sqlite"
+    whole = path.read_bytes()
+    n_refused = 0
+    for position in np.random.default_rng(0).choice(len(whole), 40, replace=False):
+        content = bytearray(whole)
+        content[position] ^= 1 << int(position) % 8
+        path.write_bytes(content)
+        try:
+            with Collection.open(folder) as collection:
+                assert collection.all_chunks() == cut_paragraphs(OLD)
+                assert collection.documents() == OLD
+                assert_searches(collection)
+        except DamagedCollectionError:
+            n_refused += 1
+    assert n_refused > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE chunks SET body = replace(body, 'brass', 'steel')",
+        "UPDATE documents SET body = replace(body, 'brass', 'steel')",
+        "UPDATE vectors SET vector = zeroblob(128)",
+        "DELETE FROM vectors",
+        "DELETE FROM chunks WHERE id = 'old.md#0001'",
+        "DELETE FROM documents",
+        "UPDATE state SET identity = replace(identity, 'sum', 'cls')",
+        "DELETE FROM state",
+        "PRAGMA user_version = 7",
+    ],
+)
+def test_rows_changed_behind_its_back_are_refused_not_guessed(folder: Path, change: str) -> None:
+    with sqlite3.connect(folder / "collection.sqlite") as connection:
+        connection.execute(change)
+    connection.close()
+    remove_all(folder)  # so that every row is needed
+    with pytest.raises(DamagedCollectionError), Collection.open(folder) as collection:
+        collection.documents()
+
+
+def test_generations_without_their_database_are_no_collection(folder: Path) -> None:
+    (folder / "collection.sqlite").unlink()
+    with pytest.raises(MissingCollectionError):
+        Collection.open(folder)
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs
+from tests.knowledge.test_durability import NEW
+from workbench.knowledge import Collection
+
+def stop(done, total):
+    print(done, flush=True)
+    if done > 500:
+        time.sleep(60)
+
+with Collection.open(Path(sys.argv[1]), IDENTITY) as collection:
+    collection.update(NEW, cut_paragraphs, HashEmbedder().embed_documents, on_progress=stop)
+"""
+
+
+def start_writer(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that updates to NEW and stops inside the update, when two of three batches are committed."""
+    command = [sys.executable, "-c", WRITER, str(folder)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["256\n", "512\n"]
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_second_writer_is_refused_within_two_seconds_and_readers_are_not(folder: Path) -> None:
+    process = start_writer(folder)
+    try:
+        with Collection.open(folder, IDENTITY) as collection:
+            assert_searches(collection)
+            begun = time.monotonic()
+            with pytest.raises(CollectionBusyError, match=f"by process {process.pid}"):
+                fill(collection, NEW)
+            assert time.monotonic() - begun < 2
+            assert_searches(collection)
+    finally:
+        end(process)
+
+
+def test_a_killed_update_leaves_the_previous_state_and_resumes(folder: Path, tmp_path: Path) -> None:
+    end(start_writer(folder))
+    with Collection.open(folder, IDENTITY) as collection:
+        assert collection.documents() == OLD
+        assert collection.all_chunks() == cut_paragraphs(OLD)
+        assert_searches(collection)
+        # The lock of the dead process does not hold, and what it had embedded is not embedded again.
+        assert len(fill(collection, NEW).embedded) == N_LINES - 512
+        assert collection.n_chunks == N_LINES + 2
+        with Collection.create(tmp_path / "unbroken", IDENTITY) as unbroken:
+            fill(unbroken, NEW)
+            assert collection.fingerprint == unbroken.fingerprint
+            assert only(folder, "generations/*.faiss").read_bytes() == (
+                only(unbroken.folder, "generations/*.faiss").read_bytes()
+            )
+
+
+def test_an_update_that_fails_leaves_the_previous_state(folder: Path) -> None:
+    def fail(_: Sequence[str]) -> Float32:
+        raise MemoryError
+
+    with Collection.open(folder) as collection:
+        with pytest.raises(MemoryError):
+            collection.update(NEW, cut_paragraphs, fail)
+        assert_searches(collection)
+        assert len(fill(collection, NEW).embedded) == N_LINES
+
+
+@contextmanager
+def small_disk(n_bytes: int) -> Iterator[None]:
+    """Let no file grow beyond `n_bytes`: writes fail as they do on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 4_000, 100_000])
+def test_a_full_disk_leaves_the_previous_state(folder: Path, n_bytes: int) -> None:
+    with Collection.open(folder) as collection:
+        with pytest.raises(OSError), small_disk(n_bytes):
+            fill(collection, NEW)
+        assert collection.documents() == OLD
+        assert_searches(collection)
+        fill(collection, NEW)
+        assert collection.n_chunks == N_LINES + 2
+
+
+def test_a_full_disk_while_rebuilding_is_an_error_and_no_guess(folder: Path) -> None:
+    with Collection.open(folder) as collection:
+        fill(collection, NEW)
+    remove_all(folder)
+    with pytest.raises(OSError), small_disk(60_000):
+        Collection.open(folder)
+    with Collection.open(folder) as collection:
+        assert_searches(collection)
+        assert len(collection.events) == 1
+
+
+def test_a_full_disk_leaves_no_half_of_a_word_index(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="words"), small_disk(3_000):
+        write_words(tmp_path / "words", cut_paragraphs(NEW))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_keeps_its_state_while_another_writes(folder: Path) -> None:
+    with Collection.open(folder) as reader, Collection.open(folder) as writer:
+        before = reader.fingerprint
+        fill(writer, [make_document("other.md", "Nothing of the kind.")])
+        assert_searches(reader)
+        assert reader.chunks(["old.md#0000"])[0].text == "The lamp is made of brass."
+        assert reader.fingerprint == before != writer.fingerprint
+        # Its own update starts from what is there now, not from what it had seen.
+        fill(reader, OLD)
+        assert_searches(reader)
+        assert reader.fingerprint == before
+
+
+def test_what_a_killed_writer_left_is_swept(folder: Path) -> None:
+    (folder / "generations" / ".words-x.1.tmp").mkdir()
+    (folder / "generations" / "vectors-x.faiss").touch()
+    with Collection.open(folder) as collection:
+        fill(collection, OLD)
+        assert len(list((folder / "generations").iterdir())) == 2

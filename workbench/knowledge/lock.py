@@ -1,0 +1,55 @@
+"""One writer at a time: a kernel lock on a file that also says who holds it.
+
+Not a pid file: the kernel frees `flock` when its process dies, however it dies, so a stale lock cannot exist and the
+pid inside is only for the message. POSIX and local disks; network file systems may not honour it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench.errors import CollectionBusyError
+
+WAIT_SECONDS = 1.5  # the second writer is promised its answer within 2 s
+POLL_SECONDS = 0.02
+
+
+@contextmanager
+def hold_writer_lock(path: Path, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+    """Hold the lock at `path` for the block; the file itself stays, since removing it would let two writers in.
+
+    Raises:
+        CollectionBusyError: another writer, in this process or another, still held it after `wait_seconds`.
+    """
+    with path.open("a+", encoding="ascii") as stream:
+        deadline = time.monotonic() + wait_seconds
+        while not _try_lock(stream.fileno()):
+            if time.monotonic() >= deadline:
+                stream.seek(0)
+                holder = stream.read().strip() or "unknown"
+                raise CollectionBusyError(
+                    f"{path.parent} is being written by process {holder}, so process {os.getpid()} may not write; "
+                    "wait for it to end, then run the same command again"
+                )
+            time.sleep(POLL_SECONDS)
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
+        try:
+            yield
+        finally:
+            stream.truncate(0)
+            fcntl.flock(stream.fileno(), fcntl.LOCK_UN)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

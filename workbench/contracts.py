@@ -67,6 +67,9 @@ class ChatTokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Return token ids; special tokens written in `text` by `render` are recognised, none are added."""
 
+    def neutralise(self, text: str) -> str:
+        """Return `text` with every control token broken up: a document must not be able to end the user's turn."""
+
     @property
     def end_of_turn_ids(self) -> tuple[int, ...]:
         """The tokens that end the model's turn in this template (usually one)."""

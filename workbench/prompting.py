@@ -41,10 +41,11 @@ class PromptBuilder:
         )
 
     def _build(self, question: str, hits: Ranking, cut: Ranking) -> Prompt:
-        asked = QUESTION_MARK + question.strip()
+        asked = QUESTION_MARK + self._tokenizer.neutralise(question.strip())
+        passages = "".join(format_passage(hit, number) for number, hit in enumerate(hits, start=1))
         messages = (
             *([Message("system", self._config.system)] if self._config.system else []),
-            Message("user", "".join(format_passage(hit, number) for number, hit in enumerate(hits, start=1)) + asked),
+            Message("user", self._tokenizer.neutralise(passages) + asked),
         )
         rendered = self._tokenizer.render(messages)
         boundary = rendered.rfind(asked)

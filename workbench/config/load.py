@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import YAMLError
 
 from workbench.config.knobs import ExperimentConfig
 from workbench.errors import ConfigError
@@ -34,7 +34,7 @@ def load_config(path: Path, *, overrides: Sequence[str] = ()) -> ExperimentConfi
         tree = YAML().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such config file; the ones shipped are in configs/") from error
-    except (MarkedYAMLError, UnicodeDecodeError, OSError) as error:
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, CommentedMap):
         raise ConfigError(f"{path}: holds {type(tree).__name__}, expected keys such as `name:` and `questions:`")
@@ -43,8 +43,8 @@ def load_config(path: Path, *, overrides: Sequence[str] = ()) -> ExperimentConfi
     try:
         return ExperimentConfig.model_validate(_plain(tree))
     except ValidationError as error:
-        faults = [_explain(fault, tree, path, set(overrides)) for fault in error.errors()]
-        raise ConfigError("\n".join(faults)) from error
+        faults = sorted(error.errors(), key=lambda fault: _line(tree, fault["loc"]))
+        raise ConfigError("\n".join(_explain(fault, tree, path, set(overrides)) for fault in faults)) from error
 
 
 def dump_config(config: ExperimentConfig) -> str:
@@ -71,7 +71,7 @@ def _apply(tree: CommentedMap, override: str) -> None:
         node = child
     try:
         node[last] = YAML(typ="safe").load(value)
-    except MarkedYAMLError as error:
+    except YAMLError as error:
         raise ConfigError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
 
 

@@ -67,8 +67,8 @@ class LocalGenerator:
     def _prepare(
         self, prompts: Sequence[Prompt], suffixes: Sequence[Sequence[int]], adapter: str | None
     ) -> tuple[list[Prefix | None], PrefixedBatch]:
-        acts_from_prompt = adapter is not None and self.adapters[adapter].acts_from == "prompt"
-        owner = adapter if acts_from_prompt else None
+        passport = self.adapters.get(adapter) if adapter is not None else None
+        owner = adapter if passport is not None and passport.acts_from == "prompt" else None
         prefixes: list[Prefix | None] = []
         with adapter_active(self._model, owner):
             for prompt in prompts:

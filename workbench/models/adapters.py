@@ -7,6 +7,7 @@ which chat template, where it acts from, what it was trained on.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,8 @@ def create_adapter(model: Any, name: str, recipe: RecipeConfig, *, seed: int) ->
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config, adapter_name=name)
+    with _peft_quieted():
+        return get_peft_model(model, config, adapter_name=name)
 
 
 def attach_adapter(model: Any, adapter: Adapter) -> Any:
@@ -49,6 +51,11 @@ def attach_adapter(model: Any, adapter: Adapter) -> Any:
         AdapterMismatchError: the file lacks weights of the model's LoRA layers, or its config would run code.
     """
     _vet(adapter.folder)
+    with _peft_quieted():
+        return _attach(model, adapter)
+
+
+def _attach(model: Any, adapter: Adapter) -> Any:
     if isinstance(model, PeftModel):
         result = model.load_adapter(str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
         missing = [key for key in result.missing_keys if f".{adapter.name}." in key]
@@ -58,6 +65,14 @@ def attach_adapter(model: Any, adapter: Adapter) -> Any:
             )
         return model
     return PeftModel.from_pretrained(model, str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
+
+
+@contextmanager
+def _peft_quieted() -> Iterator[None]:
+    # PEFT 0.21 asks Transformers 5.23 by a name the latter has renamed; nothing a user could mend.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield
 
 
 @contextmanager

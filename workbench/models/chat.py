@@ -1,6 +1,7 @@
 """A Transformers tokenizer behind the `ChatTokenizer` socket: render a conversation, encode it, know where a turn ends.
 
-Not a prompt builder (prompting.py), and no filter: control tokens written in a text are recognised as such.
+Not a prompt builder (prompting.py). `encode` reads control tokens written in a text as such: pass what users and
+documents wrote through `neutralise` first.
 """
 
 from __future__ import annotations
@@ -52,6 +53,16 @@ class HfChatTokenizer:
     def encode(self, text: str) -> list[int]:
         """Return token ids; control tokens written in `text` are recognised, none are added."""
         return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def neutralise(self, text: str) -> str:
+        """Return `text` with a space inside every control token, so that `encode` reads it as plain characters."""
+        return self._control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+    @cached_property
+    def _control(self) -> re.Pattern[str]:
+        tokens = {token.content for token in self._tokenizer.added_tokens_decoder.values() if token.special}
+        tokens |= set(self._tokenizer.all_special_tokens)
+        return re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, control tokens left out."""

@@ -1,0 +1,80 @@
+"""The runner: every question through every arm, fixed batches, one line an answer, no answer twice."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import load_tiny
+from workbench.config import PromptConfig
+from workbench.errors import PromptBudgetError
+from workbench.evaluation.runner import Arm, answer_questions
+from workbench.generation import ScriptedGenerator
+from workbench.prompting import PromptBuilder
+from workbench.runs import read_lines
+from workbench.strategies import ClosedBook
+from workbench.types import CaseRecord, Prompt, Question, Split
+
+pytestmark = pytest.mark.usefixtures("tiny_home")
+QUESTIONS = [
+    Question(id=f"q{n}", text="Why " + "so " * n + "?", answers=() if n == 3 else (f"answer {n}",), split=Split.SEEN)
+    for n in range(7)
+]
+
+
+def make_arms() -> list[Arm]:
+    _, tokenizer = load_tiny()
+    strategy = ClosedBook(PromptBuilder(tokenizer, PromptConfig(max_tokens=2000)))
+    return [Arm("base", strategy, None), Arm("lora", strategy, "a")]
+
+
+def script(prompt: Prompt, adapter: str | None) -> str:
+    n = prompt.messages[-1].content.count("so ")
+    return f"answer {n}" if adapter or n % 2 else "no idea"
+
+
+def answer(path: Path, generator: ScriptedGenerator) -> list[CaseRecord]:
+    return answer_questions(QUESTIONS, make_arms(), generator, path, batch_size=3, max_new_tokens=5)
+
+
+def test_every_question_meets_every_arm_in_the_order_given(tmp_path: Path) -> None:
+    generator = ScriptedGenerator(script)
+    records = answer(tmp_path / "cases.jsonl", generator)
+    assert [(r.arm, r.question_id) for r in records] == [(a, f"q{n}") for a in ("base", "lora") for n in range(7)]
+    assert [r.answer for r in records[:4]] == ["no idea", "answer 1", "no idea", "answer 3"]
+    assert records[1].scores == {"gold_logprob": 0.0}
+    assert records[3].scores == {"gold_logprob": None}  # nothing to be right about
+    assert generator.calls == [(3, None), (3, "a"), (3, None), (3, "a"), (1, None), (1, "a")]
+
+
+def test_a_torn_run_goes_on_with_the_same_batches_and_answers_nothing_twice(tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    whole = answer(path, ScriptedGenerator(script))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:4]) + lines[4][:20])  # killed inside the fifth line
+    generator = ScriptedGenerator(script)
+    resumed = answer(path, generator)
+    assert generator.calls[0] == (3, "a")  # the batch that lacks a line is answered whole
+    assert [(r.arm, r.question_id, r.answer) for r in resumed] == [(r.arm, r.question_id, r.answer) for r in whole]
+    assert len(read_lines(path, CaseRecord)) == len(whole)
+
+
+def test_a_question_without_a_prompt_is_a_recorded_error_and_the_rest_goes_on(tmp_path: Path) -> None:
+    arms = make_arms()[:1]
+    inner = arms[0].strategy
+
+    class Refusing:
+        def prompt(self, question: Question) -> Prompt:
+            if question.id == "q2":
+                raise PromptBudgetError("too long")
+            return inner.prompt(question)
+
+    records = answer_questions(
+        QUESTIONS,
+        [Arm("base", Refusing(), None)],
+        ScriptedGenerator(script),
+        tmp_path / "c",
+        batch_size=3,
+        max_new_tokens=5,
+    )
+    assert [record.error for record in records] == [None, None, "too long", None, None, None, None]
+    assert records[2].answer == ""

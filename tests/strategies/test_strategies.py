@@ -1,0 +1,63 @@
+"""Each strategy offers what it should, and nothing else."""
+
+import pytest
+
+from tests.tiny import load_tiny
+from workbench.config import ArmConfig, PromptConfig, RetrievalConfig
+from workbench.prompting import PromptBuilder
+from workbench.strategies import GoldPassages, build_strategy
+from workbench.types import Chunk, Hit, Prompt, Question, Ranking, Span
+
+pytestmark = pytest.mark.usefixtures("tiny_home")
+CHUNKS = [
+    Chunk("d:0-10", "d", 0, 10, "first part"),
+    Chunk("d:8-20", "d", 8, 20, "second parts"),
+    Chunk("e:0-10", "e", 0, 10, "other text"),
+]
+
+
+class ScriptedRetriever:
+    """Finds the same chunks for every question."""
+
+    def search(self, question: str, *, k: int) -> Ranking:
+        return tuple(Hit(chunk, 1.0 - place / 10) for place, chunk in enumerate(CHUNKS[:k]))
+
+
+def ask(strategy: str, *relevant: Span) -> Prompt:
+    _, tokenizer = load_tiny()
+    built = build_strategy(
+        ArmConfig.model_validate({"strategy": strategy}),
+        RetrievalConfig(depth=3, passages=2),
+        builder=PromptBuilder(tokenizer, PromptConfig(max_tokens=2000)),
+        retriever=ScriptedRetriever(),
+        gold=GoldPassages(CHUNKS),
+    )
+    return built.prompt(Question(id="q", text="What?", answers=("x",), relevant=relevant))
+
+
+def ids(ranking: Ranking) -> list[str]:
+    return [hit.chunk.id for hit in ranking]
+
+
+def test_closed_book_reads_nothing() -> None:
+    assert ask("closed_book").hits == ()
+
+
+def test_rag_offers_the_best_passages_and_records_the_deeper_search() -> None:
+    prompt = ask("rag")
+    assert ids(prompt.hits) == ["d:0-10", "d:8-20"]
+    assert ids(prompt.found) == ["d:0-10", "d:8-20", "e:0-10"]
+
+
+def test_the_oracle_offers_one_chunk_a_span_preferring_the_one_that_holds_it_whole() -> None:
+    prompt = ask("oracle", Span(document_id="d", start=7, end=12), Span(document_id="e", start=1, end=3))
+    assert ids(prompt.hits) == ["d:8-20", "e:0-10"]
+
+
+def test_of_two_chunks_that_hold_a_span_the_first_is_taken_and_none_twice() -> None:
+    prompt = ask("oracle", Span(document_id="d", start=8, end=10), Span(document_id="d", start=0, end=2))
+    assert ids(prompt.hits) == ["d:0-10"]
+
+
+def test_without_relevant_spans_the_oracle_is_closed_book() -> None:
+    assert ask("oracle").hits == ask("oracle", Span(document_id="gone", start=0, end=2)).hits == ()

@@ -1,0 +1,115 @@
+"""The whole flow on random models: reuse, the same bytes twice, kills, changed documents, and a user's mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workbench.bench import Bench
+from workbench.config import load_config
+from workbench.errors import ConfigError, EmptyCorpusError, RunMismatchError
+from workbench.reporting import compare_run_folders, read_run, write_run_report
+
+
+def run(experiment: Path, out: Path, *overrides: str) -> Path:
+    Bench(load_config(experiment, overrides=overrides), out=out).run()
+    return out
+
+
+def test_a_run_writes_what_it_promises_and_is_reused_whole(experiment: Path, tmp_path: Path) -> None:
+    out = run(experiment, tmp_path / "out")
+    summary = json.loads((out / "summary.json").read_text())
+    assert list(summary["arms"]) == ["base", "rag", "lora", "rag_lora", "rag_reader", "rag_oracle"]
+    assert set(summary["arms"]["rag"]["f1"]) == {"mean", "low", "high", "n"}
+    assert {"a", "b", "metric", "difference", "low", "high", "p"} <= set(summary["pairs"][0])
+    assert summary["costs"]["rag_reader"]["training_tokens"] > 0
+    assert summary["costs"]["rag"]["build_seconds"] > 0
+    records = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+    assert {"question_id", "arm", "answer", "scores", "hits", "citations", "costs", "error"} <= set(records[0])
+    assert all(record["hits"] for record in records if record["arm"] == "rag")
+    assert not any(record["hits"] for record in records if record["arm"] == "lora")
+    predictions = (out / "predictions.jsonl").read_text().splitlines()
+    assert [set(json.loads(line)) for line in predictions] == [{"question_id", "arm", "answer"}] * len(records)
+    assert (out / "report.html").stat().st_size > 10_000
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")} | {
+        path: path.stat().st_mtime_ns for path in out.rglob("cases.jsonl")
+    }
+    run(experiment, out)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_two_runs_give_the_same_predictions_byte_for_byte(experiment: Path, tmp_path: Path) -> None:
+    first, second = (run(experiment, tmp_path / name) for name in ("one", "two"))
+    assert (first / "predictions.jsonl").read_bytes() == (second / "predictions.jsonl").read_bytes()
+    scores = [json.loads((out / "summary.json").read_text()) | {"costs": None} for out in (first, second)]
+    assert scores[0] == scores[1]
+    pair = compare_run_folders(first, second)
+    assert pair.differing == ()
+    assert {difference.difference for difference in pair.arms.values()} == {0.0}
+
+
+def test_a_run_killed_twice_and_continued_gives_the_same_predictions(experiment: Path, tmp_path: Path) -> None:
+    whole = run(experiment, tmp_path / "whole")
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "workbench", "run", str(experiment), "--out", str(out)]
+    for sign in ("train-reader/inputs", "answer/cases.jsonl"):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while not (out / sign).exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            os.kill(process.pid, signal.SIGKILL)
+        assert not (out / "summary.json").exists(), "the run was over before it could be killed"
+    run(experiment, out)
+    assert (out / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
+
+
+def test_a_changed_document_is_embedded_alone_and_what_hangs_on_it_runs_again(experiment: Path, tmp_path: Path) -> None:
+    out = run(experiment, tmp_path / "out", "arms={base: {strategy: closed_book}, rag: {strategy: rag}}")
+    page = tmp_path / "corpus/fjord.md"
+    page.write_text(page.read_text() + "\nIt weighs 4 kilograms.\n")
+    (tmp_path / "corpus/new.md").write_text("# Gorm\n\nThe Gorm gauge is grey.\n")
+    update = Bench(load_config(experiment), out=out).index()["update"]
+    assert (update["added"], update["changed"], update["removed"]) == (("new.md",), ("fjord.md",), ())
+    assert update["n_unchanged"] == 5
+    assert update["n_embedded"] <= 3
+
+
+def test_one_question_can_be_asked_and_shows_its_passages(experiment: Path, tmp_path: Path) -> None:
+    bench = Bench(load_config(experiment), out=tmp_path / "out")
+    bench.index()
+    answer = bench.ask("What colour is the Arvo gauge?", arm="rag")
+    assert len(answer.prompt.hits) == 2
+    with pytest.raises(ConfigError, match=r"no arm 'rag_oracle' can be asked; choose one of: base, rag"):
+        bench.ask("What?", arm="rag_oracle")
+
+
+def test_an_unreadable_file_is_reported_and_the_batch_goes_on(experiment: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus/broken.pdf").write_bytes(b"%PDF-1.7 not really")
+    out = run(experiment, tmp_path / "out", "arms={rag: {strategy: rag}}")
+    assert json.loads((out / "manifest.json").read_text())["counts"]["unreadable_files"] == 1
+    assert "broken.pdf" in (out / "report.md").read_text()
+
+
+def test_an_empty_corpus_is_one_clear_error(experiment: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EmptyCorpusError, match="no readable document in"):
+        run(experiment, tmp_path / "out", f"corpus.path={tmp_path / 'empty'}")
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunMismatchError, match=r"config\.yaml is missing; make it: workbench run CONFIG"):
+        write_run_report(tmp_path)
+
+
+def test_runs_on_different_questions_may_not_be_compared(experiment: Path, tmp_path: Path) -> None:
+    arms = "arms={base: {strategy: closed_book}}"
+    first = run(experiment, tmp_path / "one", arms)
+    second = run(experiment, tmp_path / "two", arms, "questions.limit=1")
+    with pytest.raises(RunMismatchError, match="different questions"):
+        compare_run_folders(first, second)
+    assert read_run(first).name == "small"

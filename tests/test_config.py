@@ -1,0 +1,100 @@
+"""Faults in a config are told all at once, each with its line and the nearest key."""
+
+from pathlib import Path
+
+import pytest
+
+from workbench.config import ExperimentConfig, FusionConfig, dump_config, load_config
+from workbench.errors import ConfigError
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+GOOD = "name: x\nquestions:\n  path: q.jsonl\n"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "c.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_config_loads_and_opens_with_the_command_that_runs_it(path: Path) -> None:
+    assert load_config(path).name == path.stem
+    header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    assert any(f"workbench run configs/{path.name}" in line for line in header)
+
+
+def test_unknown_keys_are_refused_with_line_and_nearest_key_all_at_once(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, GOOD + "training:\n  learning_rat: 1e-4\n  r: 0\nretrieval:\n  method: {kind: fusion, pol: 3}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).splitlines() == [
+        f"{path}:5: unknown key `training.learning_rat`; did you mean `learning_rate`?",
+        f"{path}:6: `training.r`: Input should be greater than or equal to 1 (it is 0)",
+        f"{path}:8: unknown key `retrieval.method.pol`; did you mean `pool`?",
+    ]
+
+
+def test_a_missing_key_names_its_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"c.yaml:1: `questions` is required"):
+        load_config(write(tmp_path, "name: x\n"))
+
+
+def test_an_arm_with_an_unknown_adapter_shows_both_sides(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "arms:\n  a: {strategy: rag, adapter: readr}\n")
+    with pytest.raises(ConfigError, match=r"'readr', but training\.adapters has: closed_book, reader"):
+        load_config(path)
+
+
+def test_an_adapters_recipe_is_checked_when_the_config_is_read(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        GOOD
+        + "training:\n  adapters:\n    reader: {examples: reader, recipe: {epoch: 3}}\narms: {a: {strategy: rag}}\n",
+    )
+    with pytest.raises(ConfigError, match="epoch"):
+        load_config(path)
+
+
+def test_overrides_win_and_are_read_as_yaml(tmp_path: Path) -> None:
+    config = load_config(
+        write(tmp_path, GOOD + "training: {r: 8}\n"),
+        overrides=["training.r=16", "training.learning_rate=2e-4", "retrieval.method={kind: dense}"],
+    )
+    assert config.training.r == 16
+    assert config.training.learning_rate == 2e-4
+    assert config.retrieval.method.kind == "dense"
+
+
+def test_a_bad_override_is_blamed_on_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--set: unknown key `training.rr`; did you mean `r`\?"):
+        load_config(write(tmp_path, GOOD), overrides=["training.rr=16"])
+    with pytest.raises(ConfigError, match=r"expected section\.key=value"):
+        load_config(write(tmp_path, GOOD), overrides=["training.r"])
+
+
+@pytest.mark.parametrize("text", ["- a\n", "name: [\n", "\x00"], ids=["list", "broken", "binary"])
+def test_what_is_no_yaml_mapping_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"c\.yaml"):
+        load_config(write(tmp_path, text))
+
+
+def test_a_dumped_config_reads_back_equal(tmp_path: Path) -> None:
+    config = ExperimentConfig.model_validate(
+        {
+            "name": "x",
+            "questions": {"path": "q"},
+            "training": {
+                "adapters": {
+                    "closed_book": {"examples": "closed_book", "recipe": {"epochs": 2}},
+                    "reader": {"examples": "reader"},
+                }
+            },
+        }
+    )
+    assert isinstance(config.retrieval.method, FusionConfig)
+    assert load_config(write(tmp_path, dump_config(config))) == config
+    assert config.training.recipe("closed_book").epochs == 2
+    assert config.training.recipe("reader").epochs == 4

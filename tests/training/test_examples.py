@@ -1,0 +1,99 @@
+"""Rows show what they should, hide what they must, and carry loss on the answer alone."""
+
+import pytest
+
+from tests.tiny import load_tiny
+from workbench.config import AdapterConfig, PromptConfig, RecipeConfig
+from workbench.prompting import PromptBuilder
+from workbench.training import build_closed_book, build_reader, draw, encode_rows
+from workbench.types import Chunk, Hit, Question, Ranking, Span
+
+pytestmark = pytest.mark.usefixtures("tiny_home")
+PROMPT = PromptConfig(system="", max_tokens=2000)
+GOLD = Hit(Chunk("g", "gold.md", 0, 20, "The Arvo is teal.", ()), 1.0)
+WRONG = tuple(Hit(Chunk(f"w{n}", f"wrong{n}.md", 0, 20, f"Wrong passage {n}.", ()), 0.9 - n / 10) for n in range(4))
+SECRET = Hit(Chunk("s", "new.md", 0, 20, "A passage of the new split.", ()), 0.95)
+ASKED = Question(
+    id="q",
+    text="What colour is the Arvo?",
+    answers=("teal", "green"),
+    relevant=(Span(document_id="gold.md", start=12, end=16),),
+)
+UNANSWERABLE = Question(id="u", text="Who made the Arvo?")
+
+
+def reader_rows(question: Question, *, offered: Ranking, passages: int = 2, without_gold: float = 0.0, seed: int = 0):  # type: ignore[no-untyped-def]
+    _, tokenizer = load_tiny()
+    return build_reader(
+        [question],
+        PromptBuilder(tokenizer, PROMPT),
+        PROMPT,
+        AdapterConfig(examples="reader", without_gold=without_gold),
+        passages=passages,
+        find_passages=lambda _: offered,
+        find_gold=lambda q: (GOLD,) if q.answerable else (),
+        forbidden={"new.md"},
+        seed=seed,
+    )
+
+
+def shown(row: object) -> list[str]:
+    return [hit.chunk.id for hit in row.prompt.hits]  # type: ignore[attr-defined]
+
+
+def test_a_row_keeps_the_retrievers_order_and_never_shows_a_forbidden_document() -> None:
+    (row,) = reader_rows(ASKED, offered=(SECRET, WRONG[0], GOLD, WRONG[1]))
+    assert shown(row) == ["w0", "g"]
+    assert row.answer == "teal"
+
+
+def test_a_right_passage_that_was_missed_replaces_the_worst() -> None:
+    (row,) = reader_rows(ASKED, offered=WRONG)
+    assert sorted(shown(row)) == ["g", "w0"]
+
+
+def test_a_row_without_its_passage_teaches_to_say_so() -> None:
+    (row,) = reader_rows(ASKED, offered=(GOLD, *WRONG), without_gold=1.0)
+    assert shown(row) == ["w0", "w1"]
+    assert row.answer == PROMPT.not_found
+    assert row.without_gold
+
+
+def test_an_unanswerable_question_shows_what_was_found_and_says_so() -> None:
+    (row,) = reader_rows(UNANSWERABLE, offered=WRONG, without_gold=1.0)
+    assert shown(row) == ["w0", "w1"]
+    assert row.answer == PROMPT.not_found
+    assert not row.without_gold  # there was none to leave out
+
+
+def test_which_rows_lose_their_passage_depends_on_seed_and_question_alone() -> None:
+    outcomes = [reader_rows(ASKED, offered=WRONG, without_gold=0.5, seed=seed)[0].without_gold for seed in range(20)]
+    assert outcomes == [
+        reader_rows(ASKED, offered=WRONG, without_gold=0.5, seed=seed)[0].without_gold for seed in range(20)
+    ]
+    assert 3 < sum(outcomes) < 17
+
+
+def test_loss_lies_on_the_answer_and_its_end_of_turn() -> None:
+    _, tokenizer = load_tiny()
+    rows = build_closed_book([ASKED], PromptBuilder(tokenizer, PROMPT), PROMPT)
+    (example,) = encode_rows(rows, tokenizer, RecipeConfig()).rows
+    learned = [token for token, counts in zip(example.token_ids, example.loss_mask, strict=True) if counts]
+    assert learned == [*tokenizer.encode("teal"), *tokenizer.end_of_turn_ids]
+    assert example.token_ids[: example.n_prefix] == rows[0].prompt.prefix_ids
+    assert tokenizer.decode(example.token_ids[example.n_prefix :]).startswith("Question: What colour is the Arvo?")
+
+
+def test_too_long_rows_are_dropped_and_counted() -> None:
+    _, tokenizer = load_tiny()
+    rows = build_closed_book([ASKED, UNANSWERABLE], PromptBuilder(tokenizer, PROMPT), PROMPT)
+    examples = encode_rows(rows, tokenizer, RecipeConfig(max_tokens=16))
+    assert (len(examples.rows), examples.n_too_long) == (0, 2)
+
+
+def test_a_draw_keeps_the_order_and_depends_on_the_seed() -> None:
+    questions = [Question(id=str(n), text="?") for n in range(20)]
+    drawn = draw(questions, 5, seed=1)
+    assert [question.id for question in drawn] == sorted((q.id for q in drawn), key=int)
+    assert drawn == draw(questions, 5, seed=1) != draw(questions, 5, seed=2)
+    assert draw(questions, 50, seed=1) == draw(questions, None, seed=1) == questions

@@ -1,0 +1,76 @@
+"""The loss against a plain forward pass, and gradients against the big batch."""
+
+import pytest
+import torch
+
+from tests.tiny import RECIPE, load_tiny, make_examples
+from workbench.models.adapters import create_adapter
+from workbench.models.prefix import compute_prefix
+from workbench.training.loss import CompletionLoss, count_loss_tokens
+
+pytestmark = pytest.mark.usefixtures("tiny_home")
+
+
+def make_loss(acts_from: str):  # type: ignore[no-untyped-def]
+    model, tokenizer = load_tiny()
+    peft_model = create_adapter(model, "reader", RECIPE.model_copy(update={"dropout": 0.0}), seed=0)
+    for name, parameter in peft_model.named_parameters():
+        if "lora_B" in name:  # B = 0 would hide the adapter
+            torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
+    loss = CompletionLoss(peft_model, adapter="reader", prefix_cache_bytes=1e9, pad_id=0)
+    peft_model.set_adapter("reader")
+    return loss, make_examples(tokenizer, acts_from=acts_from)
+
+
+def test_plain_lora_loss_equals_a_full_forward_pass() -> None:
+    loss, examples = make_loss("prompt")
+    by_hand = 0.0
+    for example in examples:
+        ids = torch.tensor([example.token_ids])
+        labels = ids.where(torch.tensor([example.loss_mask]), -100)
+        logits = loss.model(ids).logits
+        by_hand += float(torch.nn.functional.cross_entropy(logits[0, :-1], labels[0, 1:], reduction="sum").detach())
+    assert float(loss(examples).detach()) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_the_passages_are_read_by_the_bare_base_and_the_question_by_the_adapter() -> None:
+    loss, examples = make_loss("question")
+    example = examples[0]
+    with torch.no_grad(), loss.model.disable_adapter():
+        prefix = compute_prefix(loss.model, example.token_ids[: example.n_prefix])
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    for layer, states in enumerate(prefix.states):
+        cache.update(states[0][None], states[1][None], layer)
+    suffix = torch.tensor([example.token_ids[example.n_prefix :]])
+    logits = loss.model(input_ids=suffix, past_key_values=cache).logits
+    labels = suffix.where(torch.tensor([example.loss_mask[example.n_prefix :]]), -100)
+    by_hand = torch.nn.functional.cross_entropy(logits[0, :-1], labels[0, 1:], reduction="sum")
+    assert float(loss([example]).detach()) == pytest.approx(float(by_hand.detach()), rel=1e-4)
+    everywhere, same = make_loss("prompt")
+    assert float(everywhere([same[0]]).detach()) != pytest.approx(float(by_hand.detach()), rel=1e-3)
+
+
+@pytest.mark.parametrize("acts_from", ["question", "prompt"])
+def test_gradients_of_single_rows_add_up_to_the_batchs(acts_from: str) -> None:
+    loss, examples = make_loss(acts_from)
+    parameters = [parameter for parameter in loss.parameters() if parameter.requires_grad]
+
+    def gradients(micro_batch_size: int) -> list[torch.Tensor]:
+        loss.zero_grad()
+        for start in range(0, len(examples), micro_batch_size):
+            (loss(examples[start : start + micro_batch_size]) / count_loss_tokens(examples)).backward()
+        return [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
+
+    whole, single = gradients(8), gradients(1)
+    assert len(whole) == len(parameters)
+    for one, other in zip(whole, single, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+
+
+def test_prefixes_are_computed_once_over_epochs() -> None:
+    loss, examples = make_loss("question")
+    for _ in range(3):
+        loss(examples)
+    assert loss.prefixes.n_computed == 2

@@ -50,7 +50,7 @@ def experiment(tmp_path: Path, tiny_home: Path) -> Iterator[Path]:
     """The config of a tiny experiment on six documents; it runs in seconds with the random models."""
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    questions = []
+    questions: list[dict[str, Any]] = []
     for place, (product, colour, price) in enumerate(zip(PRODUCTS, COLOURS, PRICES, strict=True)):
         text = f"# {product} gauge\n\nThe {product} gauge is painted {colour}.\n\nIt costs {price} in the shop.\n"
         (corpus / f"{product.lower()}.md").write_text(text, encoding="utf-8")

@@ -61,7 +61,8 @@ def test_an_interrupted_training_resumes_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
     whole = train(tmp_path / "whole", micro_batch_size=2)  # dropout, shuffling and accumulation are on
-    update, calls = loop_module._Training._update, []
+    calls: list[int] = []
+    update = loop_module._Training._update
 
     def interrupted(self: Any, batch: Any) -> Any:
         if len(calls) == stop_after:

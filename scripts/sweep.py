@@ -1,0 +1,46 @@
+"""Run one experiment for several values of one knob, and print each run beside the first.
+
+    python scripts/sweep.py configs/quickstart.yaml training.learning_rate 2e-4 5e-4 1e-3
+
+Every value gets its own folder, runs/NAME-KEY-VALUE. Each run is what `workbench run` makes: it resumes and is reused.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from workbench.bench import Bench
+from workbench.config import load_config
+from workbench.errors import WorkbenchError
+from workbench.reporting import compare_run_folders
+
+
+def main() -> int:
+    """Run the sweep; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("key", help="the knob, for example training.r")
+    parser.add_argument("values", nargs="+", help="its values, read as YAML")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="where the runs' folders go")
+    arguments = parser.parse_args()
+    folders = []
+    try:
+        for value in arguments.values:
+            config = load_config(arguments.config, overrides=[f"{arguments.key}={value}"])
+            folders.append(arguments.out / f"{config.name}-{arguments.key}-{value}")
+            print(f"{arguments.key}={value}: {Bench(config, out=folders[-1]).run()}")
+        for value, folder in zip(arguments.values[1:], folders[1:], strict=True):
+            pair = compare_run_folders(folders[0], folder)
+            print(
+                f"\n{arguments.key}: {value} minus {arguments.values[0]}, {pair.metric}, {pair.n_questions} questions"
+            )
+            for arm, gain in pair.arms.items():
+                print(f"  {arm:12} {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+    except WorkbenchError as error:
+        print(f"sweep: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

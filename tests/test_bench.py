@@ -113,3 +113,11 @@ def test_runs_on_different_questions_may_not_be_compared(experiment: Path, tmp_p
     with pytest.raises(RunMismatchError, match="different questions"):
         compare_run_folders(first, second)
     assert read_run(first).name == "small"
+
+
+def test_questions_on_an_unreadable_document_are_asked_and_missed(experiment: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus/fjord.md").write_bytes(b"\x00\x01\x02")
+    out = run(experiment, tmp_path / "out", "arms={rag: {strategy: rag}}")
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["failures"][0]["source"] == "fjord.md"
+    assert summary["splits"]["new"]["retrieval"]["hit@5"]["mean"] < 1.0

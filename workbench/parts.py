@@ -93,7 +93,9 @@ class Parts:
         if self.config.corpus.path is None:
             return load_questions(self.config.questions.path)
         return load_questions(
-            self.config.questions.path, documents={document.id: document.text for document in self.corpus.documents}
+            self.config.questions.path,
+            documents={document.id: document.text for document in self.corpus.documents},
+            unread={failure.source for failure in self.corpus.failures},
         )
 
     @cached_property

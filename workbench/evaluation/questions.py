@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +37,16 @@ class QuestionFile:
     passages: tuple[Document, ...] = ()
 
 
-def load_questions(path: Path, *, documents: Mapping[str, str] | None = None) -> QuestionFile:
+def load_questions(
+    path: Path, *, documents: Mapping[str, str] | None = None, unread: Collection[str] = ()
+) -> QuestionFile:
     """Read a question file of any of the four formats.
 
     Args:
         path: the file, UTF-8.
         documents: the corpus, text by document id. Given, every span must lie in it, and CSV rows that name a
             document get the span of their answer. SQuAD files bring their own passages and ignore it.
+        unread: ids of documents that exist but could not be read; spans in them are taken on trust, and will be missed.
 
     Raises:
         QuestionFileError: the format is none of the four, or lines are malformed, or ids repeat. Up to ten faults are
@@ -66,7 +69,7 @@ def load_questions(path: Path, *, documents: Mapping[str, str] | None = None) ->
     _check_ids(placed, faults)
     _check_answers(placed, faults)
     if documents is not None:
-        _check_spans(placed, documents, faults)
+        _check_spans(placed, documents, unread, faults)
     faults.refuse()
     return QuestionFile(tuple(question for _, question in placed), passages)
 
@@ -120,9 +123,13 @@ def _check_answers(placed: Iterable[PlacedQuestion], faults: Faults) -> None:
                 faults.add(line, f"answers[{number}]", "is blank; leave `answers` empty if the corpus holds none")
 
 
-def _check_spans(placed: Iterable[PlacedQuestion], documents: Mapping[str, str], faults: Faults) -> None:
+def _check_spans(
+    placed: Iterable[PlacedQuestion], documents: Mapping[str, str], unread: Collection[str], faults: Faults
+) -> None:
     for line, question in placed:
         for number, span in enumerate(question.relevant):
+            if span.document_id in unread:
+                continue
             if span.document_id not in documents:
                 faults.add(line, f"relevant[{number}].document_id", f"{span.document_id!r} is not in the corpus")
             elif span.end > len(documents[span.document_id]):

@@ -1,13 +1,14 @@
 """Files are whole or absent, lines survive a kill, stages are reused only for equal inputs."""
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workbench.errors import RunMismatchError
-from workbench.runs import Run, append_lines, fingerprint, new_folder, read_lines, write_atomically
+from workbench.errors import BusyError, RunMismatchError
+from workbench.runs import Run, append_lines, fingerprint, new_folder, read_lines, recover_folder, write_atomically
 from workbench.types import Span
 
 
@@ -76,3 +77,22 @@ def test_a_stage_is_reused_for_equal_inputs_resumed_after_a_failure_and_emptied_
 def test_fingerprints_depend_on_content_alone() -> None:
     assert fingerprint({"a": 1, "b": Path("x")}) == fingerprint({"b": Path("x"), "a": 1})
     assert fingerprint("1") != fingerprint(1)
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    with new_folder(target) as folder:
+        (folder / "x").write_text("1")
+    target.replace(tmp_path / ".made.old")  # as if killed before the new folder took its place
+    recover_folder(target)
+    assert (target / "x").read_text() == "1"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_two_processes_do_not_work_on_one_stage(tmp_path: Path) -> None:
+    def work(folder: Path) -> dict[str, Any]:
+        with pytest.raises(BusyError, match=f"by process {os.getpid()}"):
+            Run(tmp_path).stage("s", "a", work)
+        return {}
+
+    assert Run(tmp_path).stage("s", "a", work) == ({}, False)

@@ -162,14 +162,14 @@ def main() -> None:
     """Run the command line; a WorkbenchError becomes one line and exit code 1."""
     try:
         app()
-    except WorkbenchError as error:
+    except (WorkbenchError, OSError) as error:  # OSError: disk full, no permission, a failing disk
         sys.exit(_say(error))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
         sys.exit(130)
 
 
-def _say(error: WorkbenchError) -> int:
+def _say(error: Exception) -> int:
     for line in str(error).splitlines():
         print(f"workbench: {line}", file=sys.stderr)  # noqa: T201
     return 1

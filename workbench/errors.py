@@ -48,8 +48,8 @@ class DamagedCollectionError(WorkbenchError, ValueError):
     """A collection's files do not match their checksums and cannot be rebuilt from its database."""
 
 
-class CollectionBusyError(WorkbenchError, TimeoutError):
-    """Another process is writing to the collection; the message names its pid."""
+class BusyError(WorkbenchError, TimeoutError):
+    """Another process is writing to the same collection or run; the message names its pid."""
 
 
 class PromptBudgetError(WorkbenchError, ValueError):

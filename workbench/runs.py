@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from workbench.errors import RunMismatchError
+from workbench.locking import hold_writer_lock
 
 Record = TypeVar("Record", bound=BaseModel)
 STAGE_FILE = "stage.json"
@@ -69,9 +70,10 @@ def sync_folder(folder: Path) -> None:
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `target` when the block ends well and vanishes when it does not.
 
-    An existing `target` is replaced only then. Files are fsynced before the rename.
+    An existing `target` is replaced only then. Files and folder are fsynced before the rename.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    recover_folder(target)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -81,7 +83,8 @@ def new_folder(target: Path) -> Iterator[Path]:
             if path.is_file():
                 with path.open("rb") as stream:
                     os.fsync(stream.fileno())
-        replaced = target.with_name(f".{target.name}.{os.getpid()}.old")
+        sync_folder(temporary)
+        replaced = _replaced_name(target)
         if target.exists():
             target.replace(replaced)
         temporary.replace(target)
@@ -90,6 +93,20 @@ def new_folder(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def recover_folder(target: Path) -> None:
+    """Put back what a kill between `new_folder`'s two renames left under another name; call before reading `target`."""
+    replaced = _replaced_name(target)
+    if replaced.exists():
+        if target.exists():
+            shutil.rmtree(replaced)
+        else:
+            replaced.replace(target)
+
+
+def _replaced_name(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
 
 
 def to_lines(records: Iterable[BaseModel]) -> str:
@@ -150,10 +167,17 @@ class Run:
 
         The folder of an unfinished stage with equal inputs is handed to `work` again, so that it can resume; one with
         other inputs is emptied first.
+
+        Raises:
+            BusyError: another process works on this stage.
         """
         done = self.stage_done(name, inputs)
         if done is not None:
             return done, True
+        with hold_writer_lock(self.folder / f".{name}.lock"):
+            return self._work(name, inputs, work), False
+
+    def _work(self, name: str, inputs: str, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         folder = self.folder / name
         begun = folder / "inputs"
         if folder.exists() and not (begun.exists() and begun.read_text(encoding="utf-8") == inputs):
@@ -163,7 +187,7 @@ class Run:
             (folder / STAGE_FILE).unlink()
         result = work(folder)
         write_json(folder / STAGE_FILE, {"inputs": inputs, "result": result})
-        return result, False
+        return result
 
 
 def _as_json(value: object) -> object:

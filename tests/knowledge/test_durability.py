@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, embed_text, make_document
-from workbench.errors import CollectionBusyError, DamagedCollectionError, MissingCollectionError
+from workbench.errors import BusyError, DamagedCollectionError, MissingCollectionError
 from workbench.knowledge import Collection
 from workbench.knowledge.words import write_words
 from workbench.types import Document, Float32
@@ -210,7 +210,7 @@ def test_a_second_writer_is_refused_within_two_seconds_and_readers_are_not(folde
         with Collection.open(folder, IDENTITY) as collection:
             assert_searches(collection)
             begun = time.monotonic()
-            with pytest.raises(CollectionBusyError, match=f"by process {process.pid}"):
+            with pytest.raises(BusyError, match=f"by process {process.pid}"):
                 fill(collection, NEW)
             assert time.monotonic() - begun < 2
             assert_searches(collection)

@@ -1,4 +1,4 @@
-"""Fusion worked by hand, and the memory that saves a second search."""
+"""Fusion worked by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.retrieval import FusionRetriever, RememberingRetriever, fuse_by_rank
+from workbench.retrieval import FusionRetriever, fuse_by_rank
 from workbench.types import Chunk, Hit, Ranking
 
 
@@ -59,11 +59,3 @@ def test_the_pool_is_deeper_than_k() -> None:
     assert [hit.chunk.id for hit in FusionRetriever(parts, pool=3).search("q", k=1)] == ["a"]
     FusionRetriever(parts, pool=3).search("q", k=7)
     assert parts[0].asked == parts[1].asked == [3, 7]
-
-
-def test_a_remembered_ranking_is_searched_for_once() -> None:
-    inner = FixedRetriever(rank("abc"))
-    remembering = RememberingRetriever(inner)
-    rankings = [remembering.search(question, k=k) for question, k in [("q", 2), ("q", 2), ("q", 3), ("other", 2)]]
-    assert rankings == [rank("ab"), rank("ab"), rank("abc"), rank("ab")]
-    assert inner.asked == [2, 3, 2]

@@ -13,7 +13,7 @@ from workbench.config import DenseConfig, FusionConfig, LexicalConfig, Retriever
 from workbench.contracts import Retriever
 from workbench.errors import StaleIndexError
 from workbench.knowledge import Collection
-from workbench.retrieval import DenseRetriever, FusionRetriever, LexicalRetriever, RememberingRetriever, build_retriever
+from workbench.retrieval import DenseRetriever, FusionRetriever, LexicalRetriever, build_retriever
 
 CONFIGS: list[RetrieverConfig] = [DenseConfig(), LexicalConfig(), FusionConfig(), FusionConfig(pool=1, damping=1)]
 NAMES = ["dense", "lexical", "fusion", "fusion of a small pool"]
@@ -37,16 +37,14 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
 @pytest.mark.parametrize("k", [1, 2, 10])
 def test_every_retriever_keeps_the_contract(collection: Collection, config: RetrieverConfig, k: int) -> None:
-    inner = build_retriever(config, collection, HashEmbedder())
-    retriever: Retriever
-    for retriever in (inner, RememberingRetriever(inner)):
-        for question in QUESTIONS:
-            ranking = retriever.search(question, k=k)
-            ids = [hit.chunk.id for hit in ranking]
-            assert len(ids) == len(set(ids)) <= k
-            assert list(ranking) == sorted(ranking, key=lambda hit: (-hit.score, hit.chunk.id))
-            assert collection.chunks(ids) == [hit.chunk for hit in ranking]
-            assert retriever.search(question, k=k) == ranking
+    retriever: Retriever = build_retriever(config, collection, HashEmbedder())
+    for question in QUESTIONS:
+        ranking = retriever.search(question, k=k)
+        ids = [hit.chunk.id for hit in ranking]
+        assert len(ids) == len(set(ids)) <= k
+        assert list(ranking) == sorted(ranking, key=lambda hit: (-hit.score, hit.chunk.id))
+        assert collection.chunks(ids) == [hit.chunk for hit in ranking]
+        assert retriever.search(question, k=k) == ranking
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)

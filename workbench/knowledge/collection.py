@@ -20,11 +20,11 @@ from workbench.knowledge.generations import (
     remove_other_generations,
     write_generation,
 )
-from workbench.knowledge.lock import hold_writer_lock
 from workbench.knowledge.schema import State, create_database
 from workbench.knowledge.store import Store
 from workbench.knowledge.sync import Chunker, Embed, Plan, Progress, UpdateReport, embed_missing, plan_update
 from workbench.knowledge.ties import Scored
+from workbench.locking import hold_writer_lock
 from workbench.types import Chunk, Document, EmbedderIdentity, Float32
 
 DATABASE = "collection.sqlite"
@@ -53,7 +53,7 @@ class Collection:
 
         Raises:
             FileExistsError: there is one already.
-            CollectionBusyError: another process is making one.
+            BusyError: another process is making one.
         """
         folder.mkdir(parents=True, exist_ok=True)
         with hold_writer_lock(folder / LOCK):
@@ -76,7 +76,7 @@ class Collection:
             MissingCollectionError: there is none.
             StaleIndexError: it was built with another embedder.
             DamagedCollectionError: its database is not whole.
-            CollectionBusyError: it needs mending while another process writes.
+            BusyError: it needs mending while another process writes.
         """
         if not cls.exists(folder):
             raise MissingCollectionError(f"{folder} holds no {DATABASE}; make the collection: workbench index CONFIG")
@@ -146,7 +146,7 @@ class Collection:
             on_progress: called after each batch with texts embedded and texts to embed.
 
         Raises:
-            CollectionBusyError: another process is writing; nothing was changed.
+            BusyError: another process is writing; nothing was changed.
         """
         try:
             with hold_writer_lock(self.folder / LOCK):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.errors import CollectionBusyError, DamagedCollectionError
+from workbench.errors import BusyError, DamagedCollectionError
 from workbench.knowledge.rows import (
     chunk_body,
     digest,
@@ -236,7 +236,7 @@ class Store:
                 raise self._damaged(f"is not a whole database ({error})") from error
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 message = f"{self._path} is locked by another program ({error}); close it, then run the command again"
-                raise CollectionBusyError(message) from error
+                raise BusyError(message) from error
             if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
                 number = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
                 raise OSError(

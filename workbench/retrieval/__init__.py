@@ -10,13 +10,11 @@ from workbench.knowledge import Collection
 from workbench.retrieval.dense import DenseRetriever
 from workbench.retrieval.fusion import FusionRetriever, fuse_by_rank
 from workbench.retrieval.lexical import LexicalRetriever
-from workbench.retrieval.memo import RememberingRetriever
 
 __all__ = [
     "DenseRetriever",
     "FusionRetriever",
     "LexicalRetriever",
-    "RememberingRetriever",
     "build_retriever",
     "fuse_by_rank",
 ]

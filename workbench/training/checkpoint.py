@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from workbench.errors import CheckpointMismatchError, TrainingError
-from workbench.runs import new_folder, write_json
+from workbench.runs import new_folder, recover_folder, write_json
 
 FOLDER = "checkpoint"
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -68,6 +68,7 @@ def load_checkpoint(
     Raises:
         CheckpointMismatchError: it belongs to other data, another base or another recipe.
     """
+    recover_folder(folder / FOLDER)
     path = folder / FOLDER / "progress.json"
     if not path.exists():
         return None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench.errors import CollectionBusyError
+from workbench.errors import BusyError
 
 WAIT_SECONDS = 1.5  # the second writer is promised its answer within 2 s
 POLL_SECONDS = 0.02
@@ -24,7 +24,7 @@ def hold_writer_lock(path: Path, *, wait_seconds: float = WAIT_SECONDS) -> Itera
     """Hold the lock at `path` for the block; the file itself stays, since removing it would let two writers in.
 
     Raises:
-        CollectionBusyError: another writer, in this process or another, still held it after `wait_seconds`.
+        BusyError: another writer, in this process or another, still held it after `wait_seconds`.
     """
     with path.open("a+", encoding="ascii") as stream:
         deadline = time.monotonic() + wait_seconds
@@ -32,7 +32,7 @@ def hold_writer_lock(path: Path, *, wait_seconds: float = WAIT_SECONDS) -> Itera
             if time.monotonic() >= deadline:
                 stream.seek(0)
                 holder = stream.read().strip() or "unknown"
-                raise CollectionBusyError(
+                raise BusyError(
                     f"{path.parent} is being written by process {holder}, so process {os.getpid()} may not write; "
                     "wait for it to end, then run the same command again"
                 )

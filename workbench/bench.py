@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from tqdm import tqdm
 
 from workbench.config import ExperimentConfig, dump_config
 from workbench.corpus import chunk_documents
@@ -73,9 +75,13 @@ class Bench:
         chunk = partial(chunk_documents, offsets=embedder, config=self.config.chunking)
         folder = parts.collection_folder
         find = Collection.open if Collection.exists(folder) else Collection.create
-        with PeakMemory() as peak, find(folder, embedder.identity) as collection:
+        with PeakMemory() as peak, find(folder, embedder.identity) as collection, tqdm(desc="embed") as bar:
             report = collection.update(
-                parts.corpus.documents, chunk, embedder.embed_documents, settings=fingerprint(self.config.chunking)
+                parts.corpus.documents,
+                chunk,
+                embedder.embed_documents,
+                settings=fingerprint(self.config.chunking),
+                on_progress=partial(_show_progress, bar),
             )
             return {
                 "fingerprint": collection.fingerprint,
@@ -254,6 +260,7 @@ class Bench:
             costs["build_seconds"] += stage["seconds"]
             costs["training_seconds"] = stage["seconds"]
             costs["training_tokens"] = stage["tokens"]
+            costs["training_peak_bytes"] = stage["peak_bytes"]
         return costs
 
     def _manifest(self) -> dict[str, Any]:
@@ -307,3 +314,8 @@ class Bench:
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
+
+
+def _show_progress(bar: tqdm[NoReturn], done: int, total: int) -> None:
+    bar.total = total
+    bar.update(done - bar.n)

@@ -204,7 +204,7 @@ def _counts(
 
 
 def _costs(records: Iterable[CaseRecord], arm: str) -> dict[str, float]:
-    """Return p50, p95 and total over the arm's questions: seconds, tokens; nothing if it answered none."""
+    """Return p50, p95 and total of seconds and tokens, and peak memory, over the arm's questions; {} if it has none."""
     spent = [record.costs for record in records if record.arm == arm and record.costs is not None]
     figures: dict[str, float] = {}
     for name in ("seconds", "retrieval_seconds", "prompt_tokens", "new_tokens"):
@@ -212,6 +212,9 @@ def _costs(records: Iterable[CaseRecord], arm: str) -> dict[str, float]:
         if values:
             p50, p95 = np.percentile(values, [50, 95])
             figures |= {f"{name}_p50": float(p50), f"{name}_p95": float(p95), f"{name}_total": sum(values)}
+    for name in ("peak_bytes", "peak_gpu_bytes"):
+        if peak := max((float(getattr(costs, name)) for costs in spent), default=0.0):
+            figures[name] = peak
     return _rounded(figures)
 
 

@@ -110,3 +110,9 @@ def test_the_model_comes_back_bare(tmp_path: Path) -> None:
     before = dict(model.named_parameters())
     train_adapter(make_job(tokenizer), model, tmp_path, pad_id=0)
     assert dict(model.named_parameters()).keys() == before.keys()
+
+
+def test_keeping_the_last_keeps_the_last(tmp_path: Path) -> None:
+    progress = train(tmp_path, keep="last", epochs=4, evaluations=4)
+    assert progress.best_step == progress.step == 8
+    assert progress.best_loss == progress.held_out[-1]["loss"]

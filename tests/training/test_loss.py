@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from tests.tiny import RECIPE, load_tiny, make_examples
+from workbench.errors import TrainingError
 from workbench.models.adapters import create_adapter
 from workbench.models.prefix import compute_prefix
-from workbench.training.loss import CompletionLoss, count_loss_tokens
+from workbench.training.loss import CompletionLoss, check_logits, count_loss_tokens
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
 
@@ -74,3 +75,19 @@ def test_prefixes_are_computed_once_over_epochs() -> None:
     for _ in range(3):
         loss(examples)
     assert loss.prefixes.n_computed == 2
+
+
+def test_a_model_that_scales_its_logits_is_refused_not_trained_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, _ = make_loss("prompt")
+    check_logits(loss.model, [5, 6, 7])
+    base = loss.model.get_base_model()
+    forward = base.forward
+
+    def scaled(*arguments: object, **options: object) -> object:
+        result = forward(*arguments, **options)
+        result.logits = result.logits * 30
+        return result
+
+    monkeypatch.setattr(base, "forward", scaled)
+    with pytest.raises(TrainingError, match="changes its logits"):
+        check_logits(loss.model, [5, 6, 7])

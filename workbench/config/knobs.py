@@ -130,7 +130,12 @@ class RecipeConfig(Knobs):
         "question",
         description="question: passages are read by the base, their keys and values shared; prompt: plain LoRA",
     )
-    evaluations: int = Field(4, ge=1, description="held-out evaluations in a run; the best checkpoint is kept")
+    evaluations: int = Field(4, ge=1, description="held-out evaluations in a run")
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="best: the checkpoint with the lowest held-out loss; last: for closed-book facts, whose held-out "
+        "questions ask other facts and so cannot get better",
+    )
     prefix_cache_gib: float = Field(8.0, ge=0, description="memory for prefixes' keys and values over epochs, in GiB")
 
     @model_validator(mode="after")

@@ -16,13 +16,16 @@ def order_epoch(examples: Sequence[TrainingExample], *, batch_size: int, seed: i
 
     Rows are shuffled, sorted by length inside windows of a few batches, and the batches shuffled again.
     """
+
+    def cost(index: int) -> int:
+        # Tokens that are computed in every epoch: cached prefixes are padded too, but padding them costs little.
+        return len(examples[index].token_ids) - examples[index].n_prefix
+
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     shuffled = torch.randperm(len(examples), generator=generator).tolist()
     batches: list[list[int]] = []
     for start in range(0, len(shuffled), batch_size * WINDOW):
-        window = sorted(
-            shuffled[start : start + batch_size * WINDOW], key=lambda index: (len(examples[index].token_ids), index)
-        )
+        window = sorted(shuffled[start : start + batch_size * WINDOW], key=lambda index: (cost(index), index))
         batches.extend(window[at : at + batch_size] for at in range(0, len(window), batch_size))
     return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
 

@@ -29,8 +29,8 @@ class Progress:
     seconds: float = 0.0
     tokens: int = 0
     loss_tokens: int = 0
-    best_loss: float | None = None
-    best_step: int | None = None
+    best_loss: float | None = None  # held-out loss of the adapter that is kept
+    best_step: int | None = None  # and its step
     steps: list[dict[str, float]] = field(default_factory=list)  # one per update: step, loss, learning_rate, norm
     held_out: list[dict[str, float]] = field(default_factory=list)  # one per evaluation: step, loss
 

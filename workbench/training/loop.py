@@ -29,7 +29,7 @@ from workbench.training.checkpoint import (
     refuse_non_finite,
     save_checkpoint,
 )
-from workbench.training.loss import CompletionLoss, count_loss_tokens
+from workbench.training.loss import CompletionLoss, check_logits, count_loss_tokens
 from workbench.types import Adapter, TrainingExample
 
 BEST = "adapter"
@@ -62,7 +62,7 @@ class TrainingJob:
 def train_adapter(job: TrainingJob, model: Any, folder: Path, *, pad_id: int) -> Progress:
     """Train into `folder`/adapter, resuming `folder`/checkpoint if it is this job's; `model` comes back bare.
 
-    The adapter kept is the one with the lowest held-out loss; without held-out rows, the last.
+    The adapter kept is the one with the lowest held-out loss; without held-out rows, or for `keep: last`, the last.
 
     Raises:
         TrainingError: no rows, a loss or gradient that is zero or not finite.
@@ -75,6 +75,7 @@ def train_adapter(job: TrainingJob, model: Any, folder: Path, *, pad_id: int) ->
         )
     peft_model = create_adapter(model, job.name, job.recipe, seed=job.seed)
     try:
+        check_logits(peft_model, job.rows[0].token_ids[:8])
         return _Training(job, peft_model, folder, pad_id).run()
     finally:
         peft_model.unload()
@@ -188,7 +189,7 @@ class _Training:
             progress.held_out.append({"step": progress.step, "loss": loss})
             if not torch.isfinite(torch.tensor(loss)):
                 raise TrainingError(f"the held-out loss is {loss} at step {progress.step}; nothing was saved")
-            if progress.best_loss is not None and loss >= progress.best_loss:
+            if job.recipe.keep == "best" and progress.best_loss is not None and loss >= progress.best_loss:
                 return
             progress.best_loss = loss
         progress.best_step = progress.step

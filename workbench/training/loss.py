@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from workbench.errors import TrainingError
 from workbench.models.adapters import adapter_active
 from workbench.models.prefix import PrefixStore, assemble_batch, compute_prefix, decoder
 from workbench.types import TrainingExample
@@ -40,8 +41,7 @@ class CompletionLoss(torch.nn.Module):
             use_cache=True,
         ).last_hidden_state  # (B, S, H)
         predicts, targets = self._loss_positions(examples, longest=hidden.shape[1])
-        output = self.model.get_base_model().get_output_embeddings()
-        logits = output(hidden[predicts.to(hidden.device)])  # (loss tokens, V)
+        logits = output_layer(self.model)(hidden[predicts.to(hidden.device)])  # (loss tokens, V)
         return torch.nn.functional.cross_entropy(logits.float(), targets.to(logits.device), reduction="sum")
 
     def _prefix(self, example: TrainingExample) -> Any:
@@ -62,6 +62,28 @@ class CompletionLoss(torch.nn.Module):
                     predicts[row, offset + position - 1] = True
                     targets.append(token)
         return predicts, torch.tensor(targets)
+
+
+def output_layer(model: Any) -> Any:
+    """Return the layer that turns hidden states into logits."""
+    return model.get_base_model().get_output_embeddings()
+
+
+@torch.no_grad()
+def check_logits(model: Any, ids: Sequence[int]) -> None:
+    """Raise TrainingError if the model does more to its logits than its output layer (soft-capping, scaling).
+
+    The loss here takes the output layer alone, so for such a model it would not be the model's own.
+    """
+    inputs = torch.tensor([list(ids)], device=model.device)
+    whole = model(input_ids=inputs).logits
+    ours = output_layer(model)(decoder(model)(input_ids=inputs).last_hidden_state)
+    if not torch.allclose(whole.float(), ours.float(), rtol=1e-2, atol=1e-2):
+        difference = float((whole.float() - ours.float()).abs().max())
+        raise TrainingError(
+            f"the model changes its logits after the output layer (by up to {difference:.3g}); such models cannot be "
+            f"trained here yet: choose one without logit scaling or soft-capping"
+        )
 
 
 def count_loss_tokens(examples: Sequence[TrainingExample]) -> int:

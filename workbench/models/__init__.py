@@ -4,7 +4,7 @@ from workbench.models.catalogue import CatalogueEntry, ModelKind, load_catalogue
 from workbench.models.chat import HfChatTokenizer
 from workbench.models.embedding import SentenceEmbedder
 from workbench.models.fetching import fetch_model
-from workbench.models.loading import choose_device_and_dtype, load_generator
+from workbench.models.loading import choose_device_and_dtype, load_generator, load_tokenizer
 from workbench.models.store import InstalledModel, ModelRow, add_folder, find_model, home, list_models, show_model
 from workbench.models.vetting import vet_folder
 
@@ -23,6 +23,7 @@ __all__ = [
     "list_models",
     "load_catalogue",
     "load_generator",
+    "load_tokenizer",
     "show_model",
     "vet_folder",
 ]

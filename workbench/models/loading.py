@@ -56,13 +56,11 @@ def load_generator(
         MissingModelError: the model is not a generator.
         ModelIntegrityError: Transformers cannot read the folder, or a weight is missing in it.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    if installed.kind != "generator":
-        raise MissingModelError(f"{installed.name} is a model of kind {installed.kind}; see: workbench models list")
+    tokenizer = load_tokenizer(installed)
     hide_progress_bars()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(installed.folder, local_files_only=True, trust_remote_code=False)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             installed.folder,
             dtype=dtype,
@@ -72,7 +70,7 @@ def load_generator(
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelIntegrityError(f"{installed.folder}: not loadable: {' '.join(str(error).split())[:300]}") from error
+        raise _not_loadable(installed, error) from error
     model, report = loaded
     # Transformers only warns when it fills a missing weight with random numbers.
     if report["missing_keys"]:
@@ -80,11 +78,35 @@ def load_generator(
     return model.to(device).eval(), tokenizer
 
 
+def load_tokenizer(installed: InstalledModel) -> PreTrainedTokenizerBase:
+    """Return a generator's tokenizer, without its weights: prompts are measured before a model is loaded.
+
+    Raises:
+        MissingModelError: the model is not a generator.
+        ModelIntegrityError: Transformers cannot read the folder's tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    if installed.kind != "generator":
+        raise MissingModelError(f"{installed.name} is a model of kind {installed.kind}; see: workbench models list")
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            installed.folder, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _not_loadable(installed, error) from error
+    return tokenizer
+
+
 def hide_progress_bars() -> None:
     """Keep Transformers from drawing a bar for every load and save: progress is told by whoever called us."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _not_loadable(installed: InstalledModel, error: Exception) -> ModelIntegrityError:
+    return ModelIntegrityError(f"{installed.folder}: not loadable: {' '.join(str(error).split())[:300]}")
 
 
 def _cpu_has_bfloat16() -> bool:

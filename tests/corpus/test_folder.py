@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import docx
@@ -101,10 +103,25 @@ def test_a_folder_without_documents_is_named_with_what_it_should_hold(tmp_path: 
         read_folder(tmp_path, ["**/*"])
 
 
-@pytest.mark.parametrize("pattern", ["", "/etc/*", "../*", "a/../../b"])
+@pytest.mark.parametrize("pattern", ["", ".", "/etc/*", "../*", "a/../../b"])
 def test_a_pattern_that_leaves_the_folder_is_refused(pattern: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no pattern below"):
         read_folder(tmp_path, [pattern])
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="there it is a pattern like *.md")
+def test_a_malformed_pattern_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has '\*\*\.md', which is no pattern"):
+        read_folder(tmp_path, ["**.md"])
+
+
+def test_a_name_that_is_not_utf8_is_one_failure_with_a_name_that_can_be_stored(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("words")
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"words")
+    documents, failures = read_folder(tmp_path, ["**/*"])
+    assert [document.id for document in documents] == ["good.txt"]
+    assert [(failure.source, failure.kind) for failure in failures] == [("caf\\udce9.txt", "name")]
+    assert failures[0].reason.isascii()
 
 
 def test_a_file_over_the_size_limit_is_refused_with_both_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

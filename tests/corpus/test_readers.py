@@ -115,6 +115,18 @@ def test_html_shows_what_a_person_sees(tmp_path: Path) -> None:
     ]
 
 
+def test_html_keeps_captions_and_the_words_of_a_list_outside_its_items(tmp_path: Path) -> None:
+    source = """<ol>before<li>a<p>one</p><ul><b>in</b>ner<li>b</ul>rest</li><div>between</div><li>c</ol>
+      <table><caption>Prices <i>2024</i></caption><tr><th>Code<th>Price<tr><td>E1<td>40</table>
+      <table><caption hidden>x</caption><tr><td>1<td>2</table>"""
+    assert blocks_of(read_source("a.html", source, tmp_path)) == [
+        (BlockKind.LIST, "- before\n1. a one rest\n  - inner\n  - b\n- between\n2. c"),
+        (BlockKind.PARAGRAPH, "Prices 2024"),
+        (BlockKind.TABLE, "| Code | Price |\n| --- | --- |\n| E1 | 40 |"),
+        (BlockKind.TABLE, "| 1 | 2 |\n| --- | --- |"),
+    ]
+
+
 def test_html_nested_deeper_than_python_recurses_is_read(tmp_path: Path) -> None:
     assert read_source("a.html", "<div>" * 5000 + "deep", tmp_path).text == "deep"
 
@@ -136,6 +148,28 @@ def test_docx_reads_insertions_and_content_controls_but_no_deletions(tmp_path: P
     read = read_document(tmp_path / "a.docx", tmp_path)
     assert read.title == "From properties"
     assert [text for _, text in blocks_of(read)] == ["Kept", "inserted", "controlled", "1. first\n2. second"]
+
+
+def test_docx_tables_keep_controlled_cells_and_rows_and_no_deleted_ones(tmp_path: Path) -> None:
+    def cell(text: str, properties: str = "") -> str:
+        return f"<w:tc>{properties}<w:p><w:r><w:t>{text}</w:t></w:r></w:p></w:tc>"
+
+    def control(content: str) -> str:
+        return f"<w:sdt><w:sdtContent>{content}</w:sdtContent></w:sdt>"
+
+    inner = f"<w:tc><w:tbl><w:tr>{cell('x')}{cell('y')}</w:tr></w:tbl><w:p/></w:tc>"
+    deleted_row, deleted_cell = "<w:trPr><w:del/></w:trPr>", "<w:tcPr><w:cellDel/></w:tcPr>"
+    rows = (
+        f"<w:tr>{cell('Code')}{control(cell('Price'))}</w:tr>",
+        control(f"<w:tr>{cell('E1')}{cell('gone', deleted_cell)}{cell('40')}</w:tr>"),
+        f"<w:tr>{deleted_row}{cell('E2')}{cell('90')}</w:tr>",
+        f"<w:tr>{cell('E3')}{inner}</w:tr>",
+    )
+    document = docx.Document()
+    document.element.body.insert(-1, parse_xml(f"<w:tbl {nsdecls('w')}>{''.join(rows)}</w:tbl>"))
+    document.save(str(tmp_path / "a.docx"))
+    (block,) = blocks_of(read_document(tmp_path / "a.docx", tmp_path))
+    assert block == (BlockKind.TABLE, "| Code | Price |\n| --- | --- |\n| E1 | 40 |\n| E3 | x y |")
 
 
 def test_pdf_lines_become_paragraphs_and_broken_words_whole(tmp_path: Path) -> None:
@@ -172,3 +206,53 @@ def test_pdf_bookmarks_make_headings_of_plain_lines(tmp_path: Path) -> None:
     read = read_document(tmp_path / "a.pdf", tmp_path)
     assert read.title == "Bookmarked"
     assert blocks_of(read)[0] == (BlockKind.HEADING, "Safety")
+
+
+def test_a_pdf_bookmark_to_a_page_that_is_not_there_is_passed_over(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=11)
+    pdf.start_section("Safety")
+    pdf.multi_cell(0, 6, "Safety\n\nWear gloves at all times, and keep the lid closed.")
+    source = bytes(pdf.output())
+    assert source.count(b"/Dest [3 0 R") == 1
+    read = read_source("a.pdf", source.replace(b"/Dest [3 0 R", b"/Dest [9 0 R"), tmp_path)
+    assert blocks_of(read)[0] == (BlockKind.PARAGRAPH, "Safety")
+
+
+def test_rows_of_numbers_at_the_edge_of_pdf_pages_are_no_running_lines(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.set_font("Helvetica", size=11)
+    pdf.set_auto_page_break(False)
+    rows: list[tuple[str, ...]] = []
+    for page in (1, 2):
+        pdf.add_page()
+        for row in range(1, 27):
+            # The second grows with the page, but as part of a longer number.
+            rows.append((f"{37 * page * row % 1000}", f"{10 * row + page}.50", f"E{row + page}"))
+            for place, text in enumerate(rows[-1]):
+                pdf.text(30 + 50 * place, 10 * row + 8, text)
+        pdf.text(30, 280, str(12 * page))
+        pdf.text(100, 292, f"- {page + 6} -")
+    pdf.output(str(tmp_path / "a.pdf"))
+    read = read_document(tmp_path / "a.pdf", tmp_path)
+    lines = read.text.splitlines()
+    assert [line for line in lines if line.count("|") == 4 and "---" not in line] == [
+        f"| {' | '.join(cells)} |" for cells in rows
+    ]
+    assert [line for line in lines if line in {"12", "24"}] == ["12", "24"]
+    assert read.metadata["running_lines"] == "- # -"
+
+
+def test_running_lines_of_a_pdf_are_recorded_and_roman_numbers_count_by_themselves(tmp_path: Path) -> None:
+    assert read_sample(".pdf", tmp_path).metadata["running_lines"] == "Page # of 2 | Maker Ltd"
+    pdf = FPDF()
+    pdf.set_font("Helvetica", size=11)
+    numbers = ["iii", "iv", *map(str, range(1, 9))]
+    for number in numbers:
+        pdf.add_page()
+        pdf.text(30, 100, f"Body {number}.")
+        pdf.text(100, 292, number)
+    pdf.output(str(tmp_path / "a.pdf"))
+    read = read_document(tmp_path / "a.pdf", tmp_path)
+    assert read.text.split("\n\n") == [f"Body {number}." for number in numbers]

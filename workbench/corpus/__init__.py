@@ -41,6 +41,8 @@ def read_document(path: Path, root: Path) -> Document:
         UnreadableDocumentError: and only that; its `kind` is one word, its message one line.
     """
     id_ = path.relative_to(root).as_posix()
+    if (shown := _printable(id_)) != id_:
+        raise UnreadableDocumentError(f"{shown}: the file's name is not UTF-8; rename the file", "name")
     try:
         if not path.resolve().is_relative_to(root.resolve()):
             raise UnreadableDocumentError(f"{id_} leads out of the folder {root.name}; copy the file in", "outside")
@@ -71,7 +73,7 @@ def read_folder(
         Documents and failures, each sorted by path. A file without a reader is a failure of kind "unsupported".
     Raises:
         EmptyCorpusError: no such folder, or no file in it could be read.
-        ConfigError: a pattern is empty, absolute, or climbs out of the folder.
+        ConfigError: a pattern is empty, absolute, malformed, or climbs out of the folder.
     """
     if not root.is_dir():
         raise EmptyCorpusError(f"corpus folder {root} does not exist; set corpus.path to a folder of documents")
@@ -82,7 +84,8 @@ def read_folder(
         try:
             documents.append(read_document(path, root))
         except UnreadableDocumentError as error:
-            failures.append(ReadFailure(path.relative_to(root).as_posix(), error.kind, " ".join(str(error).split())))
+            source = _printable(path.relative_to(root).as_posix())
+            failures.append(ReadFailure(source, error.kind, " ".join(str(error).split())))
         if on_progress is not None:
             on_progress(n_done, len(paths))
     if not documents:
@@ -97,15 +100,23 @@ def find_files(root: Path, include: Sequence[str]) -> list[Path]:
     """Return the files, and the links that lead nowhere or out of `root`, sorted by path; hidden ones left out."""
     found: set[Path] = set()
     for pattern in include:
-        if not pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            raise ConfigError(
-                f"corpus.include has {pattern!r}, which is no pattern below {root}; write it like '**/*.md'"
-            )
-        found.update(root.glob(pattern))
+        message = f"corpus.include has {pattern!r}, which is no pattern below {root}; write it like '**/*.md'"
+        parts = Path(pattern).parts
+        if not parts or Path(pattern).is_absolute() or ".." in parts:
+            raise ConfigError(message)
+        try:
+            found.update(root.glob(pattern))
+        except ValueError as error:  # such as '**.md'
+            raise ConfigError(f"{message} ({error})") from error
     shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
     return sorted(
         (path for path in shown if path.is_file() or _leads_out(path, root)), key=lambda path: path.as_posix()
     )
+
+
+def _printable(id_: str) -> str:
+    """Return the name with each byte that is not UTF-8 escaped: such a name can be neither stored nor printed."""
+    return id_.encode("utf-8", "backslashreplace").decode()
 
 
 def _leads_out(path: Path, root: Path) -> bool:

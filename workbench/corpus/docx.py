@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ Element = Any  # an lxml element; lxml ships no types
 
 _OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # Office wraps a password-protected file in an OLE container
 _HEADING_STYLE = re.compile(r"heading ([1-9])$")
+_BLOCKS, _ROWS, _CELLS = frozenset({qn("w:p"), qn("w:tbl")}), frozenset({qn("w:tr")}), frozenset({qn("w:tc")})
+_DELETED_ROW, _DELETED_CELL = f"{qn('w:trPr')}/{qn('w:del')}", f"{qn('w:tcPr')}/{qn('w:cellDel')}"
 _WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:ins"), qn("w:moveTo"), qn("w:customXml"), qn("w:smartTag")}
 _SKIPPED = {qn("w:del"), qn("w:moveFrom"), qn("w:rPr"), qn("w:pPr")}
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # repeats the text of its Choice
@@ -78,27 +80,34 @@ def read_body(body: Element, styles: dict[str, str]) -> Iterator[Piece]:
             style = style_of(member, styles)
             heading = _HEADING_STYLE.match(style)
             if member.tag == qn("w:tbl"):
-                rows = [[" ".join(map(find_text, cell.iter(qn("w:p")))) for cell in row] for row in find_rows(member)]
-                yield Piece(format_table(rows), BlockKind.TABLE)
+                yield Piece(format_table(read_rows(member)), BlockKind.TABLE)
             elif style == "title" or heading:
                 yield Piece(find_text(member), BlockKind.HEADING, min(int(heading[1]), 6) if heading else 1)
             elif not style.startswith("toc "):
                 yield Piece(find_text(member), BlockKind.PARAGRAPH)
 
 
-def find_members(parent: Element) -> Iterator[Element]:
-    """Yield the paragraphs and tables below `parent`, content controls and tracked insertions opened."""
+def find_members(parent: Element, tags: frozenset[str] = _BLOCKS) -> Iterator[Element]:
+    """Yield the elements of `tags` in `parent`, content controls and tracked insertions opened."""
     for child in parent:
-        if child.tag in {qn("w:p"), qn("w:tbl")}:
+        if child.tag in tags:
             yield child
         elif child.tag in _WRAPPERS:
-            yield from find_members(child)
+            yield from find_members(child, tags)
 
 
-def find_rows(table: Element) -> Iterator[list[Element]]:
-    """Yield the cells of each row of `table`; a table inside a cell is part of that cell."""
-    for row in table.iterchildren(qn("w:tr")):
-        yield list(row.iterchildren(qn("w:tc")))
+def read_rows(table: Element) -> list[list[str]]:
+    """Return the text of each cell, row by row; rows and cells whose deletion is tracked are left out."""
+    rows = (row for row in find_members(table, _ROWS) if row.find(_DELETED_ROW) is None)
+    return [[read_cell(c) for c in find_members(row, _CELLS) if c.find(_DELETED_CELL) is None] for row in rows]
+
+
+def read_cell(cell: Element) -> str:
+    """Return the words of a cell; a table inside it is part of it."""
+    texts: list[str] = []
+    for member in find_members(cell):
+        texts += [find_text(member)] if member.tag == qn("w:p") else chain.from_iterable(read_rows(member))
+    return " ".join(texts)
 
 
 def find_text(paragraph: Element) -> str:

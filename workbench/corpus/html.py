@@ -63,7 +63,7 @@ def read_blocks(body: LexborNode) -> Iterator[Piece]:
             yield Piece(squeeze_spaces("".join(words)), BlockKind.PARAGRAPH)
             words.clear()
             if entering and is_block(node):
-                yield read_block(node)
+                yield from read_block(node)
 
 
 def is_block(node: LexborNode) -> bool:
@@ -74,35 +74,52 @@ def is_block(node: LexborNode) -> bool:
     return node.tag == "pre" or node.tag in _HEADINGS or node.tag in _LISTS
 
 
-def read_block(node: LexborNode) -> Piece:
-    """Return the element, for which `is_block` holds, as one piece."""
+def read_block(node: LexborNode) -> Iterator[Piece]:
+    """Yield the element, for which `is_block` holds, as one piece; a table's caption comes before it."""
     tag = node.tag or ""
     if tag in _HEADINGS:
-        return Piece(visible_words(node), BlockKind.HEADING, int(tag[1]))
-    if tag in _LISTS:
-        return Piece("\n".join(list_items(node)), BlockKind.LIST)
-    if tag == "pre":
+        yield Piece(visible_words(node), BlockKind.HEADING, int(tag[1]))
+    elif tag in _LISTS:
+        yield Piece("\n".join(list_items(node)), BlockKind.LIST)
+    elif tag == "pre":
         texts = ("\n" if child.tag == "br" else child.text_content or "" for child, entering in walk(node) if entering)
-        return Piece("".join(texts), BlockKind.CODE)
-    rows = [[visible_words(cell) for cell in row.css("td, th")] for row in node.css("tr")]
-    return Piece(format_table([row for row in rows if row]), BlockKind.TABLE)
+        yield Piece("".join(texts), BlockKind.CODE)
+    else:
+        for caption in node.css("caption"):
+            if not is_hidden(caption):
+                yield Piece(visible_words(caption), BlockKind.PARAGRAPH)
+        rows = [[visible_words(cell) for cell in row.css("td, th")] for row in node.css("tr")]
+        yield Piece(format_table([row for row in rows if row]), BlockKind.TABLE)
 
 
 def list_items(top: LexborNode) -> Iterator[str]:
-    """Yield one line an item, marked and indented as in Markdown; nested lists follow their item."""
-    open_lists: list[tuple[bool, list[str]]] = []  # (numbered, items so far)
+    """Yield one line an item, marked and indented as in Markdown; nested lists follow their item.
+
+    Words of a list outside its items are one too, without a number, as browsers show them.
+    """
+    nesting: list[str] = []  # the lists and items that are open
+    counts: list[int] = []  # items so far of each open list
+    loose: list[str] = []
     for node, entering in walk(top):
-        if node.tag in _LISTS:
+        tag = node.tag or ""
+        if node.is_text_node:
+            loose += [node.text_content or ""] if nesting[-1] != "li" else []
+        elif tag not in _LISTS and tag != "li":
+            loose += [" "] if tag not in _INLINE else []
+        else:
+            indent = "  " * min(len(counts) - 1, _MAX_INDENTS)
+            if words := squeeze_spaces("".join(loose)):
+                yield f"{indent}- {words}"
+            loose.clear()
+            if tag == "li" and entering and (words := visible_words(node, without=_LISTS)):
+                counts[-1] += 1
+                numbered = next(name for name in reversed(nesting) if name != "li") == "ol"
+                yield f"{indent}{f'{counts[-1]}.' if numbered else '-'} {words}"
             if entering:
-                open_lists.append((node.tag == "ol", []))
-            else:
-                open_lists.pop()
-        elif node.tag == "li" and entering and open_lists:
-            numbered, items = open_lists[-1]
-            words = visible_words(node, without=_LISTS)
-            if words:
-                items.append(words)
-                yield "  " * min(len(open_lists) - 1, _MAX_INDENTS) + (f"{len(items)}. " if numbered else "- ") + words
+                nesting.append(tag)
+                counts += [0] if tag != "li" else []
+            elif nesting.pop() != "li":
+                counts.pop()
 
 
 def visible_words(top: LexborNode, *, without: frozenset[str] = frozenset()) -> str:

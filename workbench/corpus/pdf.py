@@ -38,7 +38,7 @@ def read_pdf(path: Path) -> Parsed:
     try:
         with pdfium.PdfDocument(data) as opened:
             pages = [read_lines(opened, index) for index in range(len(opened))]
-            bookmarks = {(b.get_dest().get_index() + 1, _key(b.get_title())) for b in opened.get_toc() if b.get_dest()}
+            bookmarks = find_bookmarks(opened)
             properties = opened.get_metadata_dict(skip_empty=True)
     except pdfium.PdfiumError as error:
         if error.err_code == _PASSWORD_ERROR:
@@ -46,6 +46,17 @@ def read_pdf(path: Path) -> Parsed:
             raise UnreadableDocumentError(message, "encrypted") from error
         raise UnreadableDocumentError(f"{path.name} is damaged: {error}", "damaged") from error
     return build_parsed(path, pages, bookmarks, properties)
+
+
+def find_bookmarks(opened: pdfium.PdfDocument) -> set[tuple[int, str]]:
+    """Return (page from 1, title key) of each bookmark; those that lead to no page of this file are left out."""
+    found = set()
+    for bookmark in opened.get_toc():
+        target = bookmark.get_dest()
+        index = target.get_index() if target is not None else None
+        if index is not None:
+            found.add((index + 1, _key(bookmark.get_title())))
+    return found
 
 
 def build_parsed(
@@ -57,7 +68,9 @@ def build_parsed(
     if not any(pages):
         message = f"{path.name}: no text layer on its {len(pages)} pages (scanned?); OCR is not done"
         raise UnreadableDocumentError(message, "no_text")
-    lines = drop_running_lines(pages) or [line for page in pages for line in page]
+    lines, running = drop_running_lines(pages)
+    if not lines:
+        lines, running = [line for page in pages for line in page], []
     text, blocks = assemble(merge_lists(find_pieces(lines, bookmarks)))
     named = properties.get("Title", "")
     title = choose_title(path, text, blocks, () if _JUNK_TITLE.match(named) else (named,))
@@ -66,6 +79,8 @@ def build_parsed(
         metadata["author"] = properties["Author"]
     if textless := [str(number) for number, lines in enumerate(pages, 1) if not lines]:
         metadata["pages_without_text"] = ",".join(textless)
+    if running:  # taken out of the text; "#" is the page number
+        metadata["running_lines"] = " | ".join(running)
     return Parsed(title, text, blocks, metadata)
 
 

@@ -22,10 +22,16 @@ from workbench.corpus.cleaning import clean_text
 _HYPHEN = "\x02"  # pdfium's sign for a hyphen at a line's end; it has joined the two lines already
 LEADER = "…"  # stands for the row of dots in a table of contents
 _DOTS = re.compile(r"(?:\s?\.){5,}\s*")
-_PAGE_NUMBER = re.compile(r"[-–]? ?(?:\d{1,4}|[ivxlc]+) ?[-–]?")
+_NUMBER = re.compile(r"(?<!\w)(?<!\d[.,])\d{1,4}(?!\w|[.,]\d)")  # whole: not the 12 of 12.50 or of E12
+_ROMAN_LINE = re.compile(r"[-–]? ?([ivxlc]+) ?[-–]?")
+_ROMAN_DIGITS = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _BROKEN_WORD = re.compile(f"(?<=[^\\W\\d_]){_HYPHEN}(?=[^\\W\\d_A-Z])")
 _MARGIN = 0.12  # share of the page's height, at top and bottom, where running lines are looked for
 _BOLD = re.compile(r"bold|black|heavy", re.IGNORECASE)
+
+
+# A line as other pages may repeat it: its text, what its page number (there a "#") is ahead of the page, its height.
+RunningKey = tuple[str, int | None, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +76,45 @@ def read_lines(document: pdfium.PdfDocument, index: int) -> list[Line]:
     return lines
 
 
-def drop_running_lines(pages: Sequence[Sequence[Line]]) -> list[Line]:
-    """Return all lines without running headers and footers: what most pages show first or last, digits aside.
+def drop_running_lines(pages: Sequence[Sequence[Line]]) -> tuple[list[Line], list[str]]:
+    """Return all lines without running headers and footers, and the distinct texts of those, "#" for a page number.
 
-    Peeled from the page's edge inwards, so that an equal line further in stays; larger print is never dropped, since
-    "Chapter 3" and "Chapter 4" are headings.
+    They are what most pages show first or last, word for word, but for one number that grows with the pages. Peeled
+    from the page's edge inwards, so that an equal line further in stays; larger print is never dropped: a heading.
     """
     body_size = usual_size([line for lines in pages for line in lines])
-    candidates = [{_running_key(line) for line in lines if _may_run(line, body_size)} for lines in pages]
+    candidates = [{key for line in lines if _may_run(line, body_size) for key in running_keys(line)} for lines in pages]
     counts = Counter(key for keys in candidates for key in keys)
-    running = {key for key, count in counts.items() if count >= max(2, 0.6 * len(pages))}
+    # A page number by itself counts from two pages on: front matter has its own, and each chapter may.
+    enough = {True: 2, False: max(2, 0.6 * len(pages))}
+    running = {key for key, count in counts.items() if count >= enough[key[0].strip(" -–") == "#"]}
     kept: list[Line] = []
+    texts: dict[str, None] = {}  # in order
     for lines in pages:
         upwards = sorted(lines, key=lambda line: line.baseline)
         dropped: set[Line] = set()
         for edge in (upwards, upwards[::-1]):
             for line in edge:
-                page_number = len(pages) > 1 and _PAGE_NUMBER.fullmatch(line.text)
-                if not _may_run(line, body_size) or not (page_number or _running_key(line) in running):
+                found = next((key for key in running_keys(line) if key in running), None)
+                if found is None or not _may_run(line, body_size):
                     break
                 dropped.add(line)
+                texts[found[0]] = None
         kept += [line for line in lines if line not in dropped]
-    return kept
+    return kept, list(texts)
+
+
+def running_keys(line: Line) -> Iterator[RunningKey]:
+    """Yield what must be equal on other pages for a running line: the text, or one with a number read as the page's."""
+    height = round(line.baseline / 3)
+    yield line.text, None, height
+    numbers = [(match.span(), int(match[0])) for match in _NUMBER.finditer(line.text)]
+    if roman := _ROMAN_LINE.fullmatch(line.text):
+        digits = [_ROMAN_DIGITS[letter] for letter in roman[1]]
+        value = sum(-digit if digit < after else digit for digit, after in pairwise((*digits, 0)))
+        numbers.append((roman.span(1), value))
+    for (start, end), value in numbers:
+        yield f"{line.text[:start]}#{line.text[end:]}", value - line.page, height
 
 
 def usual_size(lines: Sequence[Line]) -> float:
@@ -104,10 +127,6 @@ def usual_size(lines: Sequence[Line]) -> float:
 
 def _may_run(line: Line, body_size: float) -> bool:
     return line.in_margin and line.size <= body_size
-
-
-def _running_key(line: Line) -> tuple[str, int]:
-    return re.sub(r"\d+", "0", line.text), round(line.baseline / 3)
 
 
 def _line_ranges(characters: Sequence[str]) -> Iterator[tuple[int, int]]:

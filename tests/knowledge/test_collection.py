@@ -52,7 +52,7 @@ def test_documents_not_named_stay_when_asked_to(tmp_path: Path) -> None:
         update(collection, [LENS])
         report = collection.update([LAMP], cut_paragraphs, HashEmbedder().embed_documents, remove_missing=False)
         assert (report.added, report.removed, report.n_unchanged) == (("lamp.md",), (), 1)
-        assert [document.id for document in collection.documents()] == ["lamp.md", "lens.md"]
+        assert [collection.document(id_) for id_ in ("lamp.md", "lens.md")] == [LAMP, LENS]
 
 
 def test_equal_texts_share_one_vector(tmp_path: Path) -> None:
@@ -84,6 +84,22 @@ def test_a_removed_document_is_found_nowhere_and_in_no_byte(tmp_path: Path) -> N
         assert _files_with(tmp_path, b"zyxwvut") == [] == _files_with(tmp_path, vector)
 
 
+def test_removed_text_that_an_open_reader_keeps_is_an_event_and_goes_with_the_next_update(tmp_path: Path) -> None:
+    secret = make_document("secret.md", "canary zyxwvut\n" * 500)
+    with Collection.create(tmp_path / "c", IDENTITY) as collection:
+        update(collection, [LENS, secret])
+        assert collection.events == []
+        with Collection.open(tmp_path / "c") as reader:
+            update(collection, [LENS])
+            (event,) = collection.events
+            assert "another program is reading it" in event
+            assert _files_with(tmp_path, b"zyxwvut")
+            assert reader.document("secret.md") == secret
+        update(collection, [LENS])
+        assert collection.events == [event]
+        assert _files_with(tmp_path, b"zyxwvut") == []
+
+
 def _files_with(folder: Path, content: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and content in path.read_bytes()]
 
@@ -110,7 +126,6 @@ def test_documents_and_chunks_come_back_as_they_went_in(tmp_path: Path) -> None:
         collection.update([document], lambda _: [chunk], HashEmbedder().embed_documents)
     with Collection.open(tmp_path / "c", IDENTITY) as collection:
         assert collection.document("ü/ß.md") == document
-        assert collection.documents() == [document]
         assert collection.chunks(["ü#1", "ü#1"]) == [chunk, chunk]
         assert collection.all_chunks() == [chunk]
         assert collection.identity == IDENTITY
@@ -155,7 +170,7 @@ def test_unsound_vectors_change_nothing(tmp_path: Path, vectors: Float32, fault:
         before = collection.fingerprint
         with pytest.raises(ValueError, match=fault):
             collection.update([LENS], cut_paragraphs, lambda _: vectors)
-        assert (collection.fingerprint, collection.documents()) == (before, [])
+        assert (collection.fingerprint, collection.n_chunks) == (before, 0)
 
 
 def test_progress_counts_to_the_end(tmp_path: Path) -> None:

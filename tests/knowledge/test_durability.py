@@ -19,6 +19,7 @@ import pytest
 from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, embed_text, make_document
 from workbench.errors import BusyError, DamagedCollectionError, MissingCollectionError
 from workbench.knowledge import Collection
+from workbench.knowledge.store import Store
 from workbench.knowledge.words import write_words
 from workbench.types import Document, Float32
 
@@ -137,7 +138,7 @@ def test_a_flipped_bit_in_the_database_never_changes_an_answer(folder: Path) -> 
         try:
             with Collection.open(folder) as collection:
                 assert collection.all_chunks() == cut_paragraphs(OLD)
-                assert collection.documents() == OLD
+                assert collection.document("old.md") == OLD[0]
                 assert_searches(collection)
         except DamagedCollectionError:
             n_refused += 1
@@ -164,7 +165,7 @@ def test_rows_changed_behind_its_back_are_refused_not_guessed(folder: Path, chan
     connection.close()
     remove_all(folder)  # so that every row is needed
     with pytest.raises(DamagedCollectionError), Collection.open(folder) as collection:
-        collection.documents()
+        collection.document("old.md")
 
 
 def test_generations_without_their_database_are_no_collection(folder: Path) -> None:
@@ -221,7 +222,7 @@ def test_a_second_writer_is_refused_within_two_seconds_and_readers_are_not(folde
 def test_a_killed_update_leaves_the_previous_state_and_resumes(folder: Path, tmp_path: Path) -> None:
     end(start_writer(folder))
     with Collection.open(folder, IDENTITY) as collection:
-        assert collection.documents() == OLD
+        assert collection.document("old.md") == OLD[0]
         assert collection.all_chunks() == cut_paragraphs(OLD)
         assert_searches(collection)
         # The lock of the dead process does not hold, and what it had embedded is not embedded again.
@@ -262,7 +263,7 @@ def test_a_full_disk_leaves_the_previous_state(folder: Path, n_bytes: int) -> No
     with Collection.open(folder) as collection:
         with pytest.raises(OSError), small_disk(n_bytes):
             fill(collection, NEW)
-        assert collection.documents() == OLD
+        assert collection.document("old.md") == OLD[0]
         assert_searches(collection)
         fill(collection, NEW)
         assert collection.n_chunks == N_LINES + 2
@@ -277,6 +278,21 @@ def test_a_full_disk_while_rebuilding_is_an_error_and_no_guess(folder: Path) -> 
     with Collection.open(folder) as collection:
         assert_searches(collection)
         assert len(collection.events) == 1
+
+
+def test_a_place_that_may_not_be_written_is_named_with_what_to_do(folder: Path) -> None:
+    path = folder / "collection.sqlite"
+    # As after chmod, which does not bind the administrator that tests may run as.
+    store = Store(path)
+    with pytest.raises(PermissionError, match=r"readonly database; .*chmod -R u\+w .*collection\.sqlite"):
+        store._connection.execute("PRAGMA query_only = ON")
+        with store.transaction():
+            store.delete_document("old.md")
+    store.close()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(PermissionError, match=r"unable to open database file; .*chmod"):
+        Collection.open(folder)
 
 
 def test_a_full_disk_leaves_no_half_of_a_word_index(tmp_path: Path) -> None:

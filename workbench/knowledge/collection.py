@@ -33,7 +33,7 @@ GENERATIONS = "generations"
 
 
 class Collection:
-    """An open collection; use it as a context manager, or close it. `events` tells what had to be mended on the way."""
+    """An open collection; use it as a context manager, or close it. `events` tells what went amiss on the way."""
 
     def __init__(self, folder: Path) -> None:
         """Open the database only; use `create` or `open`."""
@@ -155,7 +155,9 @@ class Collection:
                 chunks = chunk(plan.renewed) if plan.renewed else []
                 n_embedded = embed_missing(self._store, chunks, embed, self.identity, on_progress)
                 self._commit(plan, chunks, settings)
-                self._store.checkpoint()
+                if not self._store.checkpoint():
+                    log = f"{DATABASE} and its write-ahead log, since another program is reading it"
+                    self._record(f"removed text may stay in {self.folder}: in {log}; close that, then update again")
                 remove_other_generations(self.folder / GENERATIONS, self._store.take_snapshot())
         finally:
             self._load()
@@ -177,10 +179,6 @@ class Collection:
     def document(self, id_: str) -> Document:
         """Return one document. Raises KeyError for an unknown id."""
         return self._store.document(id_)
-
-    def documents(self) -> list[Document]:
-        """Return all documents in order of id."""
-        return list(self._store.documents())
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         """Return the chunks in the order of `ids`. Raises KeyError for an unknown id."""
@@ -216,6 +214,10 @@ class Collection:
             if plan.renewed or plan.removed:
                 write_generation(self.folder / GENERATIONS, self._store, self.identity.dimension)
 
+    def _record(self, event: str) -> None:
+        self.events.append(event)
+        logging.getLogger(__name__).warning(event)
+
     def _load(self) -> None:
         """Open the newest state; a generation that cannot be used is built again, under the writer lock."""
         # Twice, because a writer may replace the generation between the reading of its row and of its files.
@@ -224,8 +226,7 @@ class Collection:
         with hold_writer_lock(self.folder / LOCK):
             fault = self._try_load()
             if fault is not None:
-                self.events.append(f"rebuilt the indexes of {self.folder} from its database: {fault}")
-                logging.getLogger(__name__).warning(self.events[-1])
+                self._record(f"rebuilt the indexes of {self.folder} from its database: {fault}")
                 self._rebuild()
 
     def _try_load(self) -> UnusableGenerationError | None:

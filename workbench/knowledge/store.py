@@ -2,7 +2,7 @@
 
 Readers work on a snapshot (WAL): a writer elsewhere never changes what they see. Every row carries its own SHA-256,
 checked whenever it is read, and one row holds the fingerprint of all of them, so neither a flipped bit nor a lost row
-can pass for content. No lock on writers here: that is `lock.py`.
+can pass for content. No lock on writers here: that is `workbench/locking.py`.
 """
 
 from __future__ import annotations
@@ -97,26 +97,26 @@ class Store:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def checkpoint(self) -> None:
-        """Empty the write-ahead log, so that deleted text is in no file; another's snapshot postpones it."""
+    def checkpoint(self) -> bool:
+        """Empty the write-ahead log, so that deleted text is in no file; False: another's snapshot prevents it."""
         with self._named_faults():
             self._connection.execute("PRAGMA busy_timeout = 0")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._connection.execute(f"PRAGMA busy_timeout = {int(WAIT_SECONDS * 1000)}")
+            try:
+                busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {int(WAIT_SECONDS * 1000)}")
+        return not busy
 
     def document_marks(self) -> dict[str, str]:
         """Return for each document id the mark of its content and settings (see `mark_document`)."""
         return dict(self._rows("SELECT id, digest FROM documents"))
 
-    def documents(self) -> Iterator[Document]:
-        """Yield all documents in order of id."""
-        for row in self._rows(f"SELECT {DOCUMENT_COLUMNS} FROM documents ORDER BY id"):
-            yield self._read_document(row)
-
     def document(self, id_: str) -> Document:
         """Return one document. Raises KeyError for an unknown id."""
         for row in self._rows(f"SELECT {DOCUMENT_COLUMNS} FROM documents WHERE id = ?", (id_,)):
-            return self._read_document(row)
+            if row[-1] != digest(row[:-1]):
+                raise self._damaged(f"has altered document {id_!r}")
+            return read_document_body(id_, row[3])
         raise KeyError(id_)
 
     def put_document(self, document: Document, settings: str, chunks: Sequence[Chunk]) -> None:
@@ -210,12 +210,6 @@ class Store:
             return self._read_chunk(row)
         raise KeyError(id_)
 
-    def _read_document(self, row: tuple[Any, ...]) -> Document:
-        id_, _, _, body, mark = row
-        if mark != digest(row[:-1]):
-            raise self._damaged(f"has altered document {id_!r}")
-        return read_document_body(id_, body)
-
     def _read_chunk(self, row: tuple[Any, ...]) -> Chunk:
         id_, document_id, _, body, mark = row
         if mark != digest(row[:-1]):
@@ -237,6 +231,10 @@ class Store:
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 message = f"{self._path} is locked by another program ({error}); close it, then run the command again"
                 raise BusyError(message) from error
+            if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+                # Reading needs it too: SQLite keeps its write-ahead log beside the database.
+                message = f"{error}; reading it takes a writable folder: chmod -R u+w {self._path.parent}, or copy it"
+                raise PermissionError(errno.EACCES, message, str(self._path)) from error
             if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
                 number = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
                 raise OSError(

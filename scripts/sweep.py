@@ -31,11 +31,10 @@ def main() -> int:
             print(f"{arguments.key}={value}: {Bench(config, out=folders[-1]).run()}")
         for value, folder in zip(arguments.values[1:], folders[1:], strict=True):
             pair = compare_run_folders(folders[0], folder)
-            print(
-                f"\n{arguments.key}: {value} minus {arguments.values[0]}, {pair.metric}, {pair.n_questions} questions"
-            )
-            for arm, gain in pair.arms.items():
-                print(f"  {arm:12} {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+            print(f"\n{arguments.key}: {value} minus {arguments.values[0]}, {pair.metric}")
+            for change in pair.changes:
+                gain = change.difference
+                print(f"  {change.split:5} {change.arm:12} {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
     except WorkbenchError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 1

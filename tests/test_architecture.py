@@ -10,7 +10,7 @@ FLOORS = (
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict"},
     {"retrieval"},
-    {"parts", "reporting", "bench"},
+    {"parts", "inputs", "reporting", "bench"},
     {"cli"},
     {"__main__"},
 )

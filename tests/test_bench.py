@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from workbench.bench import Bench
 from workbench.config import load_config
-from workbench.errors import ConfigError, EmptyCorpusError, RunMismatchError
+from workbench.errors import ConfigError, EmptyCorpusError, MissingModelError, RunMismatchError
 from workbench.reporting import compare_run_folders, read_run, write_run_report
 
 
@@ -50,7 +51,8 @@ def test_two_runs_give_the_same_predictions_byte_for_byte(experiment: Path, tmp_
     assert scores[0] == scores[1]
     pair = compare_run_folders(first, second)
     assert pair.differing == ()
-    assert {difference.difference for difference in pair.arms.values()} == {0.0}
+    assert {change.difference.difference for change in pair.changes} == {0.0}
+    assert {change.split for change in pair.changes} == {"seen", "new"}
 
 
 def test_a_run_killed_twice_and_continued_gives_the_same_predictions(experiment: Path, tmp_path: Path) -> None:
@@ -63,6 +65,7 @@ def test_a_run_killed_twice_and_continued_gives_the_same_predictions(experiment:
             while not (out / sign).exists() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.005)
             os.kill(process.pid, signal.SIGKILL)
+        assert (out / sign).exists(), "the run was killed before it came this far"
         assert not (out / "summary.json").exists(), "the run was over before it could be killed"
     run(experiment, out)
     assert (out / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
@@ -86,6 +89,45 @@ def test_one_question_can_be_asked_and_shows_its_passages(experiment: Path, tmp_
     assert len(answer.prompt.hits) == 2
     with pytest.raises(ConfigError, match=r"no arm 'rag_oracle' can be asked; choose one of: base, rag"):
         bench.ask("What?", arm="rag_oracle")
+
+
+def test_an_adapter_that_is_not_trained_for_this_config_is_not_asked(experiment: Path, tmp_path: Path) -> None:
+    bench = Bench(load_config(experiment), out=tmp_path / "out")
+    with pytest.raises(MissingModelError, match="'reader' is not trained for this config"):
+        bench.ask("What?", arm="rag_reader")
+    bench.train()
+    assert bench.ask("What?", arm="rag_reader").generation.prompt_tokens > 0
+    other = Bench(load_config(experiment, overrides=["training.r=2"]), out=tmp_path / "out")
+    with pytest.raises(MissingModelError, match="'reader' is not trained for this config"):
+        other.ask("What?", arm="rag_reader")
+
+
+def test_a_collection_that_was_removed_is_built_again(experiment: Path, tmp_path: Path) -> None:
+    Bench(load_config(experiment), out=tmp_path / "out").index()
+    assert Bench(load_config(experiment), out=tmp_path / "out").update_index()[1]
+    shutil.rmtree(tmp_path / "out/collection")
+    stage, reused = Bench(load_config(experiment), out=tmp_path / "out").update_index()
+    assert (reused, len(stage["update"]["added"])) == (False, 6)
+
+
+def test_a_report_shows_what_was_read_then_even_if_the_corpus_has_changed(experiment: Path, tmp_path: Path) -> None:
+    out = run(experiment, tmp_path / "out", "arms={rag: {strategy: rag}}")
+    before = write_run_report(out).read_bytes()
+    (tmp_path / "corpus/arvo.md").unlink()
+    Bench(load_config(experiment), out=out).index()
+    assert write_run_report(out).read_bytes() == before
+
+
+def test_what_changes_no_number_reruns_nothing(experiment: Path, tmp_path: Path) -> None:
+    out = run(experiment, tmp_path / "out")
+    stamps = {path: path.read_bytes() for path in out.glob("*/stage.json")}
+    config = load_config(experiment, overrides=["training.prefix_cache_gib=1", "generation.prefix_cache_gib=1"])
+    ranked = {name: arm.model_copy(update={"control": False}) for name, arm in config.arms.items()}
+    Bench(config.model_copy(update={"arms": ranked}), out=out).run()
+    assert {path: path.read_bytes() for path in out.glob("*/stage.json")} == stamps
+    run(experiment, out, "retrieval.passages=1")
+    assert (out / "train-closed_book/stage.json").read_bytes() == stamps[out / "train-closed_book/stage.json"]
+    assert (out / "train-reader/stage.json").read_bytes() != stamps[out / "train-reader/stage.json"]
 
 
 def test_an_unreadable_file_is_reported_and_the_batch_goes_on(experiment: Path, tmp_path: Path) -> None:

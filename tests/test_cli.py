@@ -58,7 +58,8 @@ def test_wrong_usage_is_exit_code_2() -> None:
 
 def test_the_verbs_work_step_by_step(experiment: Path, tmp_path: Path) -> None:
     out = ("--out", str(tmp_path / "out"))
-    assert "added" in workbench("index", str(experiment), *out).stdout
+    assert "6 added" in workbench("index", str(experiment), *out).stdout
+    assert "nothing changed" in workbench("index", str(experiment), *out).stdout
     assert "closed_book: " in workbench("train", str(experiment), *out).stdout
     assert "rag_reader" in workbench("evaluate", str(experiment), *out).stdout
     asked = workbench("ask", str(experiment), "What colour is the Arvo gauge?", "--arm", "rag_reader", *out)

@@ -54,7 +54,7 @@ def test_an_adapters_recipe_is_checked_when_the_config_is_read(tmp_path: Path) -
         GOOD
         + "training:\n  adapters:\n    reader: {examples: reader, recipe: {epoch: 3}}\narms: {a: {strategy: rag}}\n",
     )
-    with pytest.raises(ConfigError, match="epoch"):
+    with pytest.raises(ConfigError, match=r"unknown key `adapters\.reader\.recipe\.epoch`; did you mean `epochs`\?"):
         load_config(path)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,30 +17,36 @@ from tqdm import tqdm
 
 from workbench.config import ExperimentConfig, dump_config
 from workbench.corpus import chunk_documents
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.runner import Arm, answer_questions
 from workbench.hardware import PeakMemory, describe_machine, describe_versions
+from workbench.inputs import answer_inputs, index_inputs, train_inputs
 from workbench.knowledge import Collection
+from workbench.models.adapters import WEIGHTS
 from workbench.parts import Parts
 from workbench.prompting import read_citations
 from workbench.reporting import write_run_report
-from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
+from workbench.runs import Run, fingerprint, fingerprint_file, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.training import (
     BEST,
     ExampleSet,
-    Row,
+    Rows,
     TrainingJob,
     build_closed_book,
     build_reader,
     draw,
     encode_rows,
+    read_progress,
+    show_rows,
     train_adapter,
 )
-from workbench.types import Answer, CaseRecord, Question, Split
+from workbench.types import Answer, CaseRecord, PassageRecord, Question, Split
 
 CASES = "cases.jsonl"
+FIRST_ROWS = "first_rows.json"  # what the first rows show, and what they teach, for a person to check
+CLOCKED = ("seconds", "peak_bytes", "peak_gpu_bytes")  # differ between equal runs
 SPARE_HITS = 8  # looked up beyond the passages of a reader row, since forbidden documents are left out
 
 
@@ -62,14 +68,32 @@ class Bench:
 
     # -- index ---------------------------------------------------------------------------------------------------------
 
+    def update_index(self) -> tuple[dict[str, Any], bool]:
+        """Bring the collection in line with the corpus; return what the stage recorded, and whether it was reused."""
+        self._forget_a_lost_collection()
+        spent = (self.run_folder.last_result("index") or {}).get("seconds_in_all", 0.0)
+        return self.run_folder.stage("index", index_inputs(self.parts), lambda _: self._index(spent))
+
+    @cached_property
+    def _indexed(self) -> dict[str, Any]:
+        return self.update_index()[0]
+
     def index(self) -> dict[str, Any]:
         """Bring the collection in line with the corpus; only new and changed chunks are embedded."""
-        return self.run_folder.stage("index", self._index_inputs(), lambda _: self._index())[0]
+        return self._indexed
 
-    def _index_inputs(self) -> str:
-        return fingerprint(self.parts.corpus.fingerprint, self.config.chunking, self.parts.embedder_files.fingerprint)
+    def _forget_a_lost_collection(self) -> None:
+        """A stage that is done is worth nothing if its collection was removed or replaced."""
+        done = self.run_folder.last_result("index")
+        if done is None:
+            return
+        if Collection.exists(self.parts.collection_folder):
+            with Collection.open(self.parts.collection_folder) as collection:
+                if collection.fingerprint == done["fingerprint"]:
+                    return
+        self.run_folder.forget("index")
 
-    def _index(self) -> dict[str, Any]:
+    def _index(self, seconds_before: float) -> dict[str, Any]:
         parts, started = self.parts, time.perf_counter()
         embedder = parts.embedder
         chunk = partial(chunk_documents, offsets=embedder, config=self.config.chunking)
@@ -83,10 +107,12 @@ class Bench:
                 settings=fingerprint(self.config.chunking),
                 on_progress=partial(_show_progress, bar),
             )
+            seconds = time.perf_counter() - started
             return {
                 "fingerprint": collection.fingerprint,
                 "update": asdict(report),
-                "seconds": time.perf_counter() - started,
+                "seconds": seconds,
+                "seconds_in_all": seconds_before + seconds,
                 "peak_bytes": peak.rss_bytes,
             }
 
@@ -94,6 +120,10 @@ class Bench:
 
     def train(self) -> dict[str, dict[str, Any]]:
         """Train the adapters the arms name; return what each stage recorded."""
+        return self._trained
+
+    @cached_property
+    def _trained(self) -> dict[str, dict[str, Any]]:
         wanted = dict.fromkeys(arm.adapter for arm in self.config.arms.values() if arm.adapter is not None)
         return {
             name: self.run_folder.stage(f"train-{name}", self._train_inputs(name), partial(self._train, name))[0]
@@ -101,24 +131,7 @@ class Bench:
         }
 
     def _train_inputs(self, name: str) -> str:
-        config, parts = self.config, self.parts
-        learned = [q for q in parts.questions.questions if q.split is not Split.SEEN]
-        return fingerprint(
-            self.index()["fingerprint"],
-            [question for question in learned if question.split is not Split.NEW],
-            sorted(self._forbidden_documents()),
-            config.training.adapters[name],
-            config.training.recipe(name),
-            config.retrieval,
-            config.prompt,
-            config.seed,
-            parts.generator_files.fingerprint,
-            str(parts.device_and_dtype),
-        )
-
-    def _forbidden_documents(self) -> set[str]:
-        """Documents of the `new` split: indexed, but no training row may show a word of them."""
-        return {span.document_id for question in self.parts.questions.of(Split.NEW) for span in question.relevant}
+        return train_inputs(self.parts, name, collection=self.index()["fingerprint"])
 
     def _train(self, name: str, folder: Path) -> dict[str, Any]:
         parts, recipe = self.parts, self.config.training.recipe(name)
@@ -132,11 +145,13 @@ class Bench:
             base_fingerprint=parts.generator_files.fingerprint,
             template_hash=parts.tokenizer.template_hash,
         )
+        write_json(folder / FIRST_ROWS, show_rows(train.rows[:3], parts.tokenizer))
         with PeakMemory() as peak:
             progress = train_adapter(job, parts.model, folder, pad_id=parts.tokenizer.end_of_turn_ids[-1])
         return {
             "rows": len(train.rows),
             "rows_too_long": train.n_too_long,
+            "rows_unplaced": train.n_unplaced,
             "rows_without_gold": train.n_without_gold,
             "held_out_rows": len(held_out.rows),
             "steps": progress.step,
@@ -146,6 +161,9 @@ class Bench:
             "tokens": progress.tokens,
             "seconds": progress.seconds,
             "peak_bytes": peak.rss_bytes,
+            "peak_gpu_bytes": peak.gpu_bytes,
+            "weights": fingerprint_file(folder / BEST / WEIGHTS),
+            "made_with": _made_with(),
         }
 
     def _examples(self, name: str, split: Split) -> ExampleSet:
@@ -155,7 +173,7 @@ class Bench:
         recipe = config.training.recipe(name)
         if split is Split.TRAIN:
             questions = draw(questions, recipe.max_examples, seed=config.seed)
-        rows: list[Row]
+        rows: Rows
         match adapter.examples:
             case "closed_book":
                 rows = build_closed_book(questions, parts.builder, config.prompt)
@@ -169,7 +187,7 @@ class Bench:
                     passages=passages,
                     find_passages=lambda q: parts.retriever.search(q.text, k=passages + SPARE_HITS),
                     find_gold=parts.gold.find,
-                    forbidden=self._forbidden_documents(),
+                    forbidden=parts.questions.forbidden,
                     seed=config.seed,
                 )
         return encode_rows(rows, parts.tokenizer, recipe)
@@ -179,12 +197,17 @@ class Bench:
     def evaluate(self) -> dict[str, Any]:
         """Answer the test questions with every arm, score the answers, write the run's files; return the summary."""
         parts, config, run = self.parts, self.config, self.run_folder
-        run.stage("answer", self._answer_inputs(), self._answer)
+        trained = self.train()
+        inputs = answer_inputs(
+            parts,
+            collection=self.index()["fingerprint"],
+            adapters={name: stage["weights"] for name, stage in trained.items()},
+        )
+        answered, _ = run.stage("answer", inputs, self._answer)
         questions, by_id = parts.questions.questions, parts.questions.by_id
         cases = read_lines(run.path(f"answer/{CASES}"), CaseRecord)
         records = [self._score(case, by_id[case.question_id]) for case in cases]
         lines = predictions_lines(records, arms=config.arms, questions=questions)
-        trained = self.train()
         summary = summarise(
             records,
             questions=questions,
@@ -199,31 +222,29 @@ class Bench:
             seed=config.seed,
         )
         write_atomically(run.path("config.yaml"), dump_config(config))
-        write_json(run.path("manifest.json"), self._manifest())
+        write_json(run.path("manifest.json"), self._manifest(answered["made_with"]))
+        write_json(run.path("training.json"), {name: self._curve(name) for name in trained})
         write_atomically(run.path("questions.jsonl"), to_lines(questions))
+        write_atomically(run.path("passages.jsonl"), to_lines(self._passages(records)))
         write_atomically(run.path("records.jsonl"), to_lines(records))
         write_atomically(run.path("predictions.jsonl"), "".join(f"{line}\n" for line in lines))
         write_json(run.path("summary.json"), summary)
         return summary
 
-    def _answer_inputs(self) -> str:
-        config, parts = self.config, self.parts
-        used = {arm.adapter for arm in config.arms.values() if arm.adapter is not None}
-        return fingerprint(
-            self.index()["fingerprint"],
-            parts.questions.test,
-            {name: self._train_inputs(name) for name in sorted(used)},
-            list(config.arms.items()),
-            config.generation,
-            config.prompt,
-            config.retrieval,
-            parts.generator_files.fingerprint,
-            parts.embedder_files.fingerprint,
-            str(parts.device_and_dtype),
-        )
+    def _curve(self, name: str) -> dict[str, Any]:
+        progress = read_progress(self.run_folder.path(f"train-{name}"))
+        return {"steps": progress.steps, "held_out": progress.held_out}
+
+    def _passages(self, records: Sequence[CaseRecord]) -> list[PassageRecord]:
+        """Return each passage that some prompt held, once, in order of its place."""
+        places = {(hit.document_id, hit.start, hit.end) for record in records for hit in record.hits if hit.in_prompt}
+        texts = {document.id: document.text for document in self.parts.corpus.documents}
+        return [
+            PassageRecord(document_id=id_, start=start, end=end, text=texts[id_][start:end])
+            for id_, start, end in sorted(places)
+        ]
 
     def _answer(self, folder: Path) -> dict[str, Any]:
-        self.train()
         records = answer_questions(
             self.parts.questions.test,
             [self._arm(name) for name in self.config.arms],
@@ -232,7 +253,7 @@ class Bench:
             batch_size=self.config.generation.batch_size,
             max_new_tokens=self.config.generation.max_new_tokens,
         )
-        return {"records": len(records)}
+        return {"records": len(records), "made_with": _made_with()}
 
     def _arm(self, name: str) -> Arm:
         """Return an arm ready to answer; its adapter is attached on the way."""
@@ -240,13 +261,15 @@ class Bench:
         if arm.adapter is not None and arm.adapter not in parts.generator.adapters:
             parts.generator.load_adapter(arm.adapter, self.run_folder.path(f"train-{arm.adapter}/{BEST}"))
         strategy = build_strategy(
-            arm, self.config.retrieval, builder=parts.builder, retriever=parts.retriever, gold=parts.gold
+            arm,
+            self.config.retrieval,
+            builder=parts.builder,
+            retriever=lambda: parts.retriever,
+            gold=lambda: parts.gold,
         )
         return Arm(name, strategy, arm.adapter)
 
     def _score(self, record: CaseRecord, question: Question) -> CaseRecord:
-        if record.error is not None:
-            return record
         scores = score_answer(question, record.answer, self.config.prompt.not_found)
         return record.model_copy(update={"scores": scores | record.scores})
 
@@ -254,16 +277,18 @@ class Bench:
         """What an arm costs before its first question: the index if it reads passages, the adapter if it has one."""
         arm, costs = self.config.arms[name], {"build_seconds": 0.0, "training_seconds": 0.0, "training_tokens": 0.0}
         if arm.strategy != "closed_book":
-            costs["build_seconds"] += self.index()["seconds"]
+            costs["build_seconds"] += self.index()["seconds_in_all"]
         if arm.adapter is not None:
             stage = self.train()[arm.adapter]
             costs["build_seconds"] += stage["seconds"]
             costs["training_seconds"] = stage["seconds"]
             costs["training_tokens"] = stage["tokens"]
             costs["training_peak_bytes"] = stage["peak_bytes"]
+            if stage["peak_gpu_bytes"]:
+                costs["training_peak_gpu_bytes"] = stage["peak_gpu_bytes"]
         return costs
 
-    def _manifest(self) -> dict[str, Any]:
+    def _manifest(self, made_with: dict[str, Any]) -> dict[str, Any]:
         """What is needed to run the experiment again, and to say whether two runs may be compared."""
         parts, trained = self.parts, self.train()
         return {
@@ -274,24 +299,24 @@ class Bench:
                 "corpus": parts.corpus.fingerprint,
                 "collection": self.index()["fingerprint"],
                 "questions": parts.questions.fingerprint,
+                "test_questions": fingerprint(parts.questions.test),
                 "generator": parts.generator_files.fingerprint,
                 "embedder": parts.embedder_files.fingerprint,
                 "template": parts.tokenizer.template_hash,
-                "adapters": {name: self._train_inputs(name) for name in trained},
+                "adapters": {name: stage["weights"] for name, stage in trained.items()},
             },
             "models": {"generator": parts.generator_files.name, "embedder": parts.embedder_files.name},
             "counts": {
                 "documents": len(parts.corpus.documents),
                 "unreadable_files": len(parts.corpus.failures),
                 "questions": len(parts.questions.questions),
-                "training_questions_dropped_as_copies": len(parts.questions.leaks),
             },
+            "dropped_as_copies": {leak.train_id: leak.test_id for leak in parts.questions.leaks},
             "training": {
-                name: {key: value for key, value in stage.items() if key not in ("seconds", "peak_bytes")}
+                name: {key: value for key, value in stage.items() if key not in CLOCKED}
                 for name, stage in trained.items()
             },
-            "versions": describe_versions(),
-            "hardware": describe_machine(),
+            **made_with,
         }
 
     # -- report and single questions -----------------------------------------------------------------------------------
@@ -305,15 +330,26 @@ class Bench:
 
         Raises:
             ConfigError: the config has no such arm, or the arm needs to be told where the answer stands.
+            MissingModelError: the arm's adapter is not trained for this config.
         """
         if arm not in self.config.arms or self.config.arms[arm].strategy == "oracle":
             able = [name for name, other in self.config.arms.items() if other.strategy != "oracle"]
             raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(able)}")
+        adapter = self.config.arms[arm].adapter
+        if adapter and self.run_folder.stage_done(f"train-{adapter}", self._train_inputs(adapter)) is None:
+            raise MissingModelError(
+                f"adapter {adapter!r} is not trained for this config in {self.run_folder.folder}; "
+                f"train it: workbench train CONFIG --out {self.run_folder.folder}"
+            )
         ready = self._arm(arm)
         prompt = ready.strategy.prompt(Question(id="asked", text=question))
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
+
+
+def _made_with() -> dict[str, Any]:
+    return {"versions": describe_versions(), "hardware": describe_machine()}
 
 
 def _show_progress(bar: tqdm[NoReturn], done: int, total: int) -> None:

@@ -54,8 +54,16 @@ def run(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # 
 def index(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Bring the collection in line with the corpus; only what changed is embedded."""
     bench = _bench(config, out, overrides)
-    stage = bench.index()
-    typer.echo(", ".join(f"{name} {value}" for name, value in stage["update"].items()))
+    stage, reused = bench.update_index()
+    update = stage["update"]
+    if reused:
+        typer.echo(f"nothing changed: {update['n_chunks']} chunks")
+    else:
+        counts = ", ".join(f"{len(update[name])} {name}" for name in ("added", "changed", "removed"))
+        typer.echo(
+            f"documents: {counts}, {update['n_unchanged']} unchanged; chunks: {update['n_chunks']}, of these "
+            f"{update['n_embedded']} embedded now; {stage['seconds']:.1f} s"
+        )
     for failure in bench.parts.corpus.failures:
         typer.echo(f"not read: {failure.source} ({failure.kind}): {failure.reason}", err=True)
 
@@ -65,10 +73,13 @@ def train(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
     """Train the adapters that the arms name; continues an interrupted training."""
     for name, stage in _bench(config, out, overrides).train().items():
         typer.echo(
-            f"{name}: {stage['rows']} rows, {stage['steps']} steps, loss {stage['loss']:.3f}, "
-            f"held-out {stage['held_out_loss'] if stage['held_out_loss'] is not None else 'not measured'}, "
-            f"{stage['seconds']:.0f} s"
+            f"{name}: {stage['rows']} rows ({stage['rows_too_long']} too long and {stage['rows_unplaced']} without a "
+            f"place in a document were left out), {stage['steps']} steps, loss {stage['loss']:.3f}, held-out "
+            f"{stage['held_out_loss'] if stage['held_out_loss'] is not None else 'not measured'}, "
+            f"step {stage['best_step']} kept, {stage['seconds']:.0f} s"
         )
+        if stage["best_step"] == 0:
+            typer.echo(f"{name}: the held-out loss never fell, so the adapter kept is the untrained one", err=True)
 
 
 @app.command()
@@ -111,11 +122,12 @@ def compare(first: RunFolder, second: RunFolder) -> None:
     from workbench.reporting import compare_run_folders
 
     pair = compare_run_folders(first, second)
-    typer.echo(f"{pair.n_questions} questions; differing: {', '.join(pair.differing) or 'nothing'}")
-    for arm, difference in pair.arms.items():
+    typer.echo(f"differing: {', '.join(pair.differing) or 'nothing'}; second minus first, {pair.metric}:")
+    for change in pair.changes:
+        gain = change.difference
         typer.echo(
-            f"{arm:12} {pair.metric} {difference.difference:+.3f} "
-            f"[{difference.low:+.3f}, {difference.high:+.3f}] p {difference.p:.3f}"
+            f"{change.split:5} {change.arm:12} {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] "
+            f"p {gain.p:.3f}, {change.n} questions"
         )
 
 

@@ -1,6 +1,6 @@
 """The sockets: what a part promises to whoever uses it. Nobody inherits from these; mypy checks the shape.
 
-Each promise names the empty case. `tests/test_contracts.py` runs every implementation against them.
+Each promise names the empty case. Tests of a room run every implementation in it against its socket.
 """
 
 from __future__ import annotations
@@ -66,6 +66,9 @@ class ChatTokenizer(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Return token ids; special tokens written in `text` by `render` are recognised, none are added."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, control tokens left out."""
 
     def neutralise(self, text: str) -> str:
         """Return `text` with every control token broken up: a document must not be able to end the user's turn."""

@@ -33,6 +33,7 @@ from workbench.models import (
     choose_device_and_dtype,
     find_model,
     load_generator,
+    load_tokenizer,
 )
 from workbench.prompting import PromptBuilder
 from workbench.retrieval import build_retriever
@@ -60,6 +61,7 @@ class QuestionSet:
 
     questions: tuple[Question, ...]
     leaks: tuple[NearCopy, ...]
+    forbidden: frozenset[str]  # documents behind the `new` split, limit or not: no training row may show a word of them
 
     @property
     def fingerprint(self) -> str:
@@ -116,7 +118,13 @@ class Parts:
         config, seed = self.config.questions, self.config.seed
         split = assign_splits(self._question_file.questions, config.split, seed=seed)
         clean, leaks = refuse_leaks(split)
-        return QuestionSet(tuple(limit_questions(clean, config.limit, seed=seed)), tuple(leaks))
+        new = [question for question in clean if question.split is Split.NEW]
+        forbidden = {span.document_id for question in new for span in question.relevant}
+        if self.config.corpus.path is None:  # a SQuAD title is the unit of the split: all its passages go
+            groups = {question.group for question in new}
+            forbidden |= {document.id for document in self.corpus.documents if document.title in groups}
+        limited = limit_questions(clean, config.limit, seed=seed)
+        return QuestionSet(tuple(limited), tuple(leaks), frozenset(forbidden))
 
     @cached_property
     def generator_files(self) -> InstalledModel:
@@ -139,20 +147,15 @@ class Parts:
         return choose_device_and_dtype(self.config.models)
 
     @cached_property
-    def _loaded(self) -> tuple[PreTrainedModel, HfChatTokenizer]:
-        device, dtype = self.device_and_dtype
-        model, tokenizer = load_generator(self.generator_files, device=device, dtype=dtype)
-        return model, HfChatTokenizer(tokenizer, name=self.generator_files.name)
-
-    @property
     def model(self) -> PreTrainedModel:
         """The base model, bare while it is trained on; the generator takes it over afterwards."""
-        return self._loaded[0]
+        device, dtype = self.device_and_dtype
+        return load_generator(self.generator_files, device=device, dtype=dtype)[0]
 
-    @property
+    @cached_property
     def tokenizer(self) -> HfChatTokenizer:
-        """The generator's tokenizer and chat template."""
-        return self._loaded[1]
+        """The generator's tokenizer and chat template; the weights are not touched."""
+        return HfChatTokenizer(load_tokenizer(self.generator_files), name=self.generator_files.name)
 
     @cached_property
     def builder(self) -> PromptBuilder:

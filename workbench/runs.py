@@ -9,11 +9,14 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 from pydantic import BaseModel, ValidationError
 
 from workbench.errors import RunMismatchError
@@ -96,7 +99,13 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def recover_folder(target: Path) -> None:
-    """Put back what a kill between `new_folder`'s two renames left under another name; call before reading `target`."""
+    """Put back what a kill between `new_folder`'s two renames left under another name; call before reading `target`.
+
+    What killed processes left unfinished is removed.
+    """
+    for litter in target.parent.glob(f".{target.name}.*.tmp"):
+        if not psutil.pid_exists(int(litter.name.split(".")[-2])):
+            shutil.rmtree(litter, ignore_errors=True)
     replaced = _replaced_name(target)
     if replaced.exists():
         if target.exists():
@@ -107,6 +116,22 @@ def recover_folder(target: Path) -> None:
 
 def _replaced_name(target: Path) -> Path:
     return target.with_name(f".{target.name}.old")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the block has ended. Only the main thread gets signals; elsewhere nothing is held."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
 
 
 def to_lines(records: Iterable[BaseModel]) -> str:
@@ -162,6 +187,19 @@ class Run:
             return None
         return stamp["result"] if stamp["inputs"] == inputs else None
 
+    def last_result(self, name: str) -> dict[str, Any] | None:
+        """Return what stage `name` recorded when it last finished, whatever its inputs were; None if it never did."""
+        try:
+            result: dict[str, Any] = json.loads((self.folder / name / STAGE_FILE).read_text(encoding="utf-8"))["result"]
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        return result
+
+    def forget(self, name: str) -> None:
+        """Make stage `name` run again next time; what it left stays for it to resume."""
+        with suppress(FileNotFoundError):
+            (self.folder / name / STAGE_FILE).unlink()
+
     def stage(self, name: str, inputs: str, work: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
         """Run `work(folder)` unless it finished before with equal `inputs`; return its result and if it was reused.
 
@@ -175,16 +213,17 @@ class Run:
         if done is not None:
             return done, True
         with hold_writer_lock(self.folder / f".{name}.lock"):
-            return self._work(name, inputs, work), False
+            done = self.stage_done(name, inputs)  # by the process that held the lock until now
+            return (done, True) if done is not None else (self._work(name, inputs, work), False)
 
     def _work(self, name: str, inputs: str, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         folder = self.folder / name
+        with suppress(FileNotFoundError):  # before anything else goes: a half-emptied folder must not look done
+            (folder / STAGE_FILE).unlink()
         begun = folder / "inputs"
         if folder.exists() and not (begun.exists() and begun.read_text(encoding="utf-8") == inputs):
             shutil.rmtree(folder)
         write_atomically(begun, inputs)
-        with suppress(FileNotFoundError):
-            (folder / STAGE_FILE).unlink()
         result = work(folder)
         write_json(folder / STAGE_FILE, {"inputs": inputs, "result": result})
         return result

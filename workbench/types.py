@@ -268,6 +268,15 @@ class HitRecord(Frozen):
     in_prompt: bool
 
 
+class PassageRecord(Frozen):
+    """A passage some prompt held, as it was then: one line of passages.jsonl."""
+
+    document_id: str
+    start: int
+    end: int
+    text: str
+
+
 class CaseCosts(Frozen):
     """What one answer cost. Clock times live here and in summary.json only, never beside predictions."""
 

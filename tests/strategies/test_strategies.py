@@ -29,8 +29,8 @@ def ask(strategy: str, *relevant: Span) -> Prompt:
         ArmConfig.model_validate({"strategy": strategy}),
         RetrievalConfig(depth=3, passages=2),
         builder=PromptBuilder(tokenizer, PromptConfig(max_tokens=2000)),
-        retriever=ScriptedRetriever(),
-        gold=GoldPassages(CHUNKS),
+        retriever=ScriptedRetriever,
+        gold=lambda: GoldPassages(CHUNKS),
     )
     return built.prompt(Question(id="q", text="What?", answers=("x",), relevant=relevant))
 

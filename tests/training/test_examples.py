@@ -5,7 +5,7 @@ import pytest
 from tests.tiny import load_tiny
 from workbench.config import AdapterConfig, PromptConfig, RecipeConfig
 from workbench.prompting import PromptBuilder
-from workbench.training import build_closed_book, build_reader, draw, encode_rows
+from workbench.training import build_closed_book, build_reader, draw, encode_rows, show_rows
 from workbench.types import Chunk, Hit, Question, Ranking, Span
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
@@ -31,10 +31,10 @@ def reader_rows(question: Question, *, offered: Ranking, passages: int = 2, with
         AdapterConfig(examples="reader", without_gold=without_gold),
         passages=passages,
         find_passages=lambda _: offered,
-        find_gold=lambda q: (GOLD,) if q.answerable else (),
+        find_gold=lambda q: (GOLD,) if q.relevant else (),
         forbidden={"new.md"},
         seed=seed,
-    )
+    ).made
 
 
 def shown(row: object) -> list[str]:
@@ -80,7 +80,7 @@ def test_loss_lies_on_the_answer_and_its_end_of_turn() -> None:
     (example,) = encode_rows(rows, tokenizer, RecipeConfig()).rows
     learned = [token for token, counts in zip(example.token_ids, example.loss_mask, strict=True) if counts]
     assert learned == [*tokenizer.encode("teal"), *tokenizer.end_of_turn_ids]
-    assert example.token_ids[: example.n_prefix] == rows[0].prompt.prefix_ids
+    assert example.token_ids[: example.n_prefix] == rows.made[0].prompt.prefix_ids
     assert tokenizer.decode(example.token_ids[example.n_prefix :]).startswith("Question: What colour is the Arvo?")
 
 
@@ -97,3 +97,54 @@ def test_a_draw_keeps_the_order_and_depends_on_the_seed() -> None:
     assert [question.id for question in drawn] == sorted((q.id for q in drawn), key=int)
     assert drawn == draw(questions, 5, seed=1) != draw(questions, 5, seed=2)
     assert draw(questions, 50, seed=1) == draw(questions, None, seed=1) == questions
+
+
+def test_an_answerable_question_without_a_place_gives_no_reader_row_and_is_counted() -> None:
+    _, tokenizer = load_tiny()
+    rows = build_reader(
+        [Question(id="q", text="What?", answers=("teal",)), UNANSWERABLE],
+        PromptBuilder(tokenizer, PROMPT),
+        PROMPT,
+        AdapterConfig(examples="reader"),
+        passages=2,
+        find_passages=lambda _: WRONG,
+        find_gold=lambda _: (),
+        forbidden=(),
+        seed=0,
+    )
+    assert [row.question_id for row in rows.made] == ["u"]
+    assert encode_rows(rows, tokenizer, RecipeConfig()).n_unplaced == 1
+
+
+def test_a_right_passage_that_the_budget_cuts_is_not_answered_from() -> None:
+    _, tokenizer = load_tiny()
+    long = Hit(Chunk("l", "long.md", 0, 900, "word " * 60, ()), 1.0)
+    builder = PromptBuilder(tokenizer, PromptConfig(system="", max_tokens=200))
+    rows = build_reader(
+        [ASKED],
+        builder,
+        PROMPT,
+        AdapterConfig(examples="reader", without_gold=0.0),
+        passages=3,
+        find_passages=lambda _: (long, WRONG[0], GOLD),
+        find_gold=lambda _: (GOLD,),
+        forbidden=(),
+        seed=0,
+    )
+    assert rows.made[0].prompt.cut[-1] == GOLD
+    assert (rows.made[0].answer, rows.made[0].without_gold) == (PROMPT.not_found, True)
+
+
+def test_a_question_over_the_budget_is_counted_not_fatal() -> None:
+    _, tokenizer = load_tiny()
+    builder = PromptBuilder(tokenizer, PromptConfig(system="", max_tokens=100))
+    rows = build_closed_book([Question(id="long", text="why " * 100, answers=("x",)), ASKED], builder, PROMPT)
+    assert ([row.question_id for row in rows.made], rows.n_too_long) == (["q"], 1)
+
+
+def test_a_shown_row_says_what_is_read_and_what_is_learned() -> None:
+    _, tokenizer = load_tiny()
+    rows = build_closed_book([ASKED], PromptBuilder(tokenizer, PROMPT), PROMPT)
+    (shown_row,) = show_rows(encode_rows(rows, tokenizer, RecipeConfig()).rows, tokenizer)
+    assert "What colour is the Arvo?" in str(shown_row["shows"])
+    assert "".join(shown_row["learns"]) == "teal"  # type: ignore[arg-type]

@@ -80,6 +80,24 @@ def test_an_interrupted_training_resumes_to_the_same_bits(
     assert resumed.held_out == whole.held_out
 
 
+def test_an_interruption_inside_an_evaluation_does_not_lose_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(tmp_path / "whole")
+    evaluate, calls = loop_module._Training._evaluate, list[int]()
+
+    def interrupted(self: Any) -> None:
+        calls.append(1)
+        if len(calls) == 3:  # the last one
+            raise KeyboardInterrupt
+        evaluate(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop_module._Training, "_evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "parts")
+    assert train(tmp_path / "parts").held_out == whole.held_out
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+
+
 def test_a_checkpoint_of_another_recipe_is_refused_with_both_fingerprints(tmp_path: Path) -> None:
     train(tmp_path, epochs=1)
     found = json.loads((tmp_path / "checkpoint/progress.json").read_text())["identity"][:12]

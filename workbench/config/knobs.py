@@ -1,14 +1,15 @@
 """Every knob of an experiment: typed, with range and unit. Read-only and closed: an unknown key is an error.
 
-Descriptions are the help text (`workbench config`). Choices of a part are tagged unions on `kind`.
+Descriptions are the help text. Choices of a part are tagged unions on `kind`.
 """
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class Knobs(BaseModel):
@@ -122,7 +123,7 @@ class RecipeConfig(Knobs):
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     epochs: int = Field(4, ge=1)
-    batch_size: int = Field(8, ge=1, description="examples a step, over all micro-batches and processes")
+    batch_size: int = Field(8, ge=1, description="examples a step, over all micro-batches")
     micro_batch_size: int = Field(8, ge=1, description="examples held in memory at once")
     max_tokens: int = Field(1024, ge=16, description="longest example; longer ones are dropped and counted")
     max_examples: int | None = Field(None, ge=1, description="use only the first N after shuffling; none: all")
@@ -165,8 +166,20 @@ class TrainingConfig(RecipeConfig):
 
     @model_validator(mode="after")
     def _overrides_are_valid(self) -> TrainingConfig:
-        for name in self.adapters:
-            self.recipe(name)
+        for name, adapter in self.adapters.items():
+            for key in adapter.recipe:
+                if key not in RecipeConfig.model_fields:
+                    nearest = difflib.get_close_matches(key, RecipeConfig.model_fields, n=1, cutoff=0.5)
+                    hint = (
+                        f"did you mean `{nearest[0]}`?" if nearest else f"known: {', '.join(RecipeConfig.model_fields)}"
+                    )
+                    raise ValueError(f"unknown key `adapters.{name}.recipe.{key}`; {hint}")
+            try:
+                self.recipe(name)
+            except ValidationError as error:
+                fault = error.errors()[0]
+                place = ".".join(str(part) for part in ("adapters", name, "recipe", *fault["loc"]))
+                raise ValueError(f"`{place}`: {fault['msg']} (it is {fault['input']!r})") from error
         return self
 
     def recipe(self, adapter: str) -> RecipeConfig:

@@ -70,7 +70,7 @@ def _apply(tree: CommentedMap, override: str) -> None:
             raise ConfigError(f"--set {override}: {section!r} holds {child!r}, which has no keys below it")
         node = child
     try:
-        node[last] = YAML(typ="safe").load(value)
+        node[last] = YAML().load(value)
     except YAMLError as error:
         raise ConfigError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
 

@@ -145,7 +145,7 @@ def _record(arm: Arm, case: _Asked, generation: Generation | None, gold_logprob:
                 score=hit.score,
                 in_prompt=hit.chunk.id in in_prompt,
             )
-            for hit in prompt.found or prompt.hits
+            for hit in prompt.found or (*prompt.hits, *prompt.cut)
         ),
         citations=read_citations(generation.text, prompt.hits),
         costs=CaseCosts(

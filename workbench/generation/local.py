@@ -6,7 +6,6 @@ the base computed; one that acts from the prompt on has prefixes of its own.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from workbench.generation.decode import decode_greedily, score_continuations
 from workbench.models.adapters import adapter_active, attach_adapter, read_adapter
 from workbench.models.chat import HfChatTokenizer
-from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix
+from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix, read_clock
 from workbench.types import Adapter, Generation, Prompt, StopReason
 
 
@@ -28,6 +27,7 @@ class LocalGenerator:
         self._tokenizer = tokenizer
         self._base_fingerprint = base_fingerprint
         self.adapters: dict[str, Adapter] = {}
+        self._end_ids = {tokenizer.end_of_turn_ids[-1], *_own_end_ids(model)}
         self.prefixes = PrefixStore(max_bytes=prefix_cache_bytes, evict=True)
 
     def load_adapter(self, name: str, folder: Path) -> None:
@@ -42,13 +42,12 @@ class LocalGenerator:
         """Answer one batch, in order. `seconds` is an equal share of the batch plus the prefix's own time."""
         if not prompts:
             return []
-        prefixes, batch = self._prepare(prompts, [prompt.suffix_ids for prompt in prompts], adapter)
-        started = time.perf_counter()
+        prefixes = self._find_prefixes(prompts, adapter)
+        started = read_clock(self._model.device)
+        batch = self._assemble(prefixes, [prompt.suffix_ids for prompt in prompts])
         with adapter_active(self._model, adapter):
-            rows = decode_greedily(
-                self._model, batch, end_ids=self._tokenizer.end_of_turn_ids[-1:], max_new_tokens=max_new_tokens
-            )
-        share = (time.perf_counter() - started) / len(prompts)
+            rows = decode_greedily(self._model, batch, end_ids=sorted(self._end_ids), max_new_tokens=max_new_tokens)
+        share = (read_clock(self._model.device) - started) / len(prompts)
         return [
             self._finish(prompt, ids, share + (prefix.seconds if prefix else 0.0))
             for prompt, prefix, ids in zip(prompts, prefixes, rows, strict=True)
@@ -60,28 +59,25 @@ class LocalGenerator:
             return []
         answers = [self._tokenizer.encode(text) for text in texts]
         suffixes = [(*prompt.suffix_ids, *ids) for prompt, ids in zip(prompts, answers, strict=True)]
-        _, batch = self._prepare(prompts, suffixes, adapter)
+        batch = self._assemble(self._find_prefixes(prompts, adapter), suffixes)
         with adapter_active(self._model, adapter):
             return score_continuations(self._model, batch, [len(ids) for ids in answers])
 
-    def _prepare(
-        self, prompts: Sequence[Prompt], suffixes: Sequence[Sequence[int]], adapter: str | None
-    ) -> tuple[list[Prefix | None], PrefixedBatch]:
+    def _find_prefixes(self, prompts: Sequence[Prompt], adapter: str | None) -> list[Prefix | None]:
         passport = self.adapters.get(adapter) if adapter is not None else None
         owner = adapter if passport is not None and passport.acts_from == "prompt" else None
-        prefixes: list[Prefix | None] = []
         with adapter_active(self._model, owner):
-            for prompt in prompts:
-                ids = prompt.prefix_ids
-                prefixes.append(self._compute(owner, ids) if ids else None)
+            return [self._compute(owner, prompt.prefix_ids) if prompt.prefix_ids else None for prompt in prompts]
+
+    def _assemble(self, prefixes: Sequence[Prefix | None], suffixes: Sequence[Sequence[int]]) -> PrefixedBatch:
         pad_id = self._tokenizer.end_of_turn_ids[-1]  # masked by position, so any id serves
-        return prefixes, assemble_batch(prefixes, suffixes, pad_id=pad_id, device=self._model.device)
+        return assemble_batch(prefixes, suffixes, pad_id=pad_id, device=self._model.device)
 
     def _compute(self, owner: str | None, ids: tuple[int, ...]) -> Prefix:
         return self.prefixes.get(owner, ids, lambda: compute_prefix(self._model, ids))
 
     def _finish(self, prompt: Prompt, ids: list[int], seconds: float) -> Generation:
-        ended = ids[-1] == self._tokenizer.end_of_turn_ids[-1]
+        ended = ids[-1] in self._end_ids
         return Generation(
             text=self._tokenizer.decode(ids[:-1] if ended else ids).strip(),
             prompt_tokens=prompt.token_count,
@@ -89,3 +85,11 @@ class LocalGenerator:
             seconds=seconds,
             stop_reason=StopReason.END if ended else StopReason.LENGTH,
         )
+
+
+def _own_end_ids(model: Any) -> list[int]:
+    """Return the tokens the model's own generation settings end with; some models have several."""
+    ids = model.generation_config.eos_token_id
+    if ids is None:
+        return []
+    return list(ids) if isinstance(ids, (list, tuple)) else [ids]

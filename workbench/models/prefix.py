@@ -43,11 +43,18 @@ def compute_prefix(model: Any, ids: Sequence[int]) -> Prefix:
     """
     if not ids:
         raise ValueError("an empty prefix has no keys and values")
-    started = time.perf_counter()
+    started = read_clock(model.device)
     cache: Any = DynamicCache()
     decoder(model)(input_ids=torch.tensor([list(ids)], device=model.device), past_key_values=cache, use_cache=True)
     states = torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in cache.layers])
-    return Prefix(states=states, seconds=time.perf_counter() - started)
+    return Prefix(states=states, seconds=read_clock(model.device) - started)
+
+
+def read_clock(device: torch.device) -> float:
+    """Return seconds on a monotonic clock, once `device` has done all it was given: a GPU works behind one's back."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def decoder(model: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 from workbench.config import ArmConfig, RetrievalConfig
@@ -16,15 +17,20 @@ __all__ = ["ClosedBook", "GoldPassages", "Oracle", "Rag", "build_strategy"]
 
 
 def build_strategy(
-    arm: ArmConfig, retrieval: RetrievalConfig, *, builder: PromptBuilder, retriever: Retriever, gold: GoldPassages
+    arm: ArmConfig,
+    retrieval: RetrievalConfig,
+    *,
+    builder: PromptBuilder,
+    retriever: Callable[[], Retriever],
+    gold: Callable[[], GoldPassages],
 ) -> Strategy:
-    """Return the strategy an arm names."""
+    """Return the strategy an arm names; only what it needs is built."""
     match arm.strategy:
         case "closed_book":
             return ClosedBook(builder)
         case "rag":
-            return Rag(retriever, builder, depth=retrieval.depth, passages=retrieval.passages)
+            return Rag(retriever(), builder, depth=retrieval.depth, passages=retrieval.passages)
         case "oracle":
-            return Oracle(gold, builder)
+            return Oracle(gold(), builder)
         case _:
             assert_never(arm.strategy)

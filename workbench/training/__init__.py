@@ -1,7 +1,17 @@
 """Questions to adapters: examples, the loop, checkpoints. Prompts come from prompting.py, the one builder."""
 
 from workbench.training.checkpoint import Progress, read_progress
-from workbench.training.examples import ExampleSet, Row, answer_text, build_closed_book, build_reader, draw, encode_rows
+from workbench.training.examples import (
+    ExampleSet,
+    Row,
+    Rows,
+    answer_text,
+    build_closed_book,
+    build_reader,
+    draw,
+    encode_rows,
+    show_rows,
+)
 from workbench.training.loop import BEST, TrainingJob, train_adapter
 
 __all__ = [
@@ -9,6 +19,7 @@ __all__ = [
     "ExampleSet",
     "Progress",
     "Row",
+    "Rows",
     "TrainingJob",
     "answer_text",
     "build_closed_book",
@@ -16,5 +27,6 @@ __all__ = [
     "draw",
     "encode_rows",
     "read_progress",
+    "show_rows",
     "train_adapter",
 ]

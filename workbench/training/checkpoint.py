@@ -31,6 +31,7 @@ class Progress:
     loss_tokens: int = 0
     best_loss: float | None = None  # held-out loss of the adapter that is kept
     best_step: int | None = None  # and its step
+    evaluated: int | None = None  # step of the last evaluation
     steps: list[dict[str, float]] = field(default_factory=list)  # one per update: step, loss, learning_rate, norm
     held_out: list[dict[str, float]] = field(default_factory=list)  # one per evaluation: step, loss
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workbench.config import AdapterConfig, PromptConfig, RecipeConfig
 from workbench.contracts import ChatTokenizer
+from workbench.errors import PromptBudgetError
 from workbench.prompting import PromptBuilder
 from workbench.types import Hit, Prompt, Question, Ranking, Span, TrainingExample
 
@@ -24,8 +25,9 @@ class ExampleSet:
     """Rows for one adapter, and what was left out and why."""
 
     rows: tuple[TrainingExample, ...]
-    n_too_long: int
-    n_without_gold: int
+    n_too_long: int  # over the prompt's or the recipe's budget: dropped
+    n_unplaced: int  # answerable, but nothing says where the answer stands, so no reader row can be made: dropped
+    n_without_gold: int  # rows whose right passage is not shown, on purpose or for want of room
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,22 @@ class Row:
     without_gold: bool = False
 
 
+@dataclass(slots=True)
+class Rows:
+    """Rows as they are built, with counts of the questions that gave none."""
+
+    made: list[Row] = field(default_factory=list)
+    n_too_long: int = 0
+    n_unplaced: int = 0
+
+    def add(self, question: Question, make: Callable[[], Row]) -> None:
+        """Add the row that `make` builds; a question over the prompt's budget is counted instead."""
+        try:
+            self.made.append(make())
+        except PromptBudgetError:
+            self.n_too_long += 1
+
+
 def draw(questions: Sequence[Question], limit: int | None, *, seed: int) -> Sequence[Question]:
     """Return `limit` of the questions, drawn by the seed, in their order; all of them for None."""
     if limit is None or limit >= len(questions):
@@ -46,9 +64,12 @@ def draw(questions: Sequence[Question], limit: int | None, *, seed: int) -> Sequ
     return [question for place, question in enumerate(questions) if place in drawn]
 
 
-def build_closed_book(questions: Sequence[Question], builder: PromptBuilder, config: PromptConfig) -> list[Row]:
+def build_closed_book(questions: Sequence[Question], builder: PromptBuilder, config: PromptConfig) -> Rows:
     """Return one row a question: the question alone, its first answer."""
-    return [Row(question.id, builder.build(question.text), answer_text(question, config)) for question in questions]
+    rows = Rows()
+    for question in questions:
+        rows.add(question, lambda q=question: Row(q.id, builder.build(q.text), answer_text(q, config)))  # type: ignore[misc]
+    return rows
 
 
 def build_reader(
@@ -62,28 +83,38 @@ def build_reader(
     find_gold: FindGold,
     forbidden: Collection[str],
     seed: int,
-) -> list[Row]:
+) -> Rows:
     """Return one row a question with `passages` passages, the right one among them except in a share of rows.
 
     Args:
         forbidden: document ids no row may show (those of the `new` test split).
         seed: decides which rows go without their right passage and where a passage the retriever missed is put.
     """
-    rows = []
+    rows = Rows()
     for question in questions:
+        gold = find_gold(question)
+        if question.answerable and not gold:
+            rows.n_unplaced += 1
+            continue
         # Seeded by the question, not by its place: a dropped row changes no other row.
         rng = random.Random(f"{seed}:{question.id}")
-        gold = find_gold(question)
-        without_gold = question.answerable and rng.random() < adapter.without_gold
+        left_out = question.answerable and rng.random() < adapter.without_gold
         offered = tuple(hit for hit in find_passages(question) if hit.chunk.document_id not in forbidden)
-        if without_gold or not gold:
+        if left_out or not gold:
             shown = tuple(hit for hit in offered if not _holds_any(hit, question.relevant))[:passages]
         else:
             shown = _with_gold(offered, gold[:passages], passages, rng)
-        # Without its passage an answer would have to be guessed: the row teaches to say so instead.
-        answer = prompt.not_found if without_gold or not gold else answer_text(question, prompt)
-        rows.append(Row(question.id, builder.build(question.text, shown), answer, without_gold))
+        rows.add(question, lambda q=question, s=shown, g=gold: _reader_row(q, s, g, builder, prompt))  # type: ignore[misc]
     return rows
+
+
+def _reader_row(question: Question, shown: Ranking, gold: Ranking, builder: PromptBuilder, config: PromptConfig) -> Row:
+    prompt = builder.build(question.text, shown)
+    in_prompt = {hit.chunk.id for hit in prompt.hits}
+    without_gold = question.answerable and not all(hit.chunk.id in in_prompt for hit in gold)
+    # Without its passages an answer would have to be guessed: the row teaches to say so instead.
+    answer = config.not_found if without_gold else answer_text(question, config)
+    return Row(question.id, prompt, answer, without_gold)
 
 
 def _with_gold(offered: Ranking, gold: Ranking, passages: int, rng: random.Random) -> Ranking:
@@ -108,10 +139,10 @@ def answer_text(question: Question, config: PromptConfig) -> str:
     return question.answers[0] if question.answers else config.not_found
 
 
-def encode_rows(rows: Sequence[Row], tokenizer: ChatTokenizer, recipe: RecipeConfig) -> ExampleSet:
+def encode_rows(rows: Rows, tokenizer: ChatTokenizer, recipe: RecipeConfig) -> ExampleSet:
     """Return token ids and loss masks; rows over `recipe.max_tokens` are dropped and counted, never cut."""
     examples = []
-    for row in rows:
+    for row in rows.made:
         answer = (*tokenizer.encode(row.answer), *tokenizer.end_of_turn_ids)
         prompt = (*row.prompt.prefix_ids, *row.prompt.suffix_ids)
         if len(prompt) + len(answer) <= recipe.max_tokens:
@@ -125,6 +156,19 @@ def encode_rows(rows: Sequence[Row], tokenizer: ChatTokenizer, recipe: RecipeCon
             )
     return ExampleSet(
         rows=tuple(examples),
-        n_too_long=len(rows) - len(examples),
-        n_without_gold=sum(row.without_gold for row in rows),
+        n_too_long=rows.n_too_long + len(rows.made) - len(examples),
+        n_unplaced=rows.n_unplaced,
+        n_without_gold=sum(row.without_gold for row in rows.made),
     )
+
+
+def show_rows(rows: Sequence[TrainingExample], tokenizer: ChatTokenizer) -> list[dict[str, object]]:
+    """Return rows as a person reads them: what is shown, and token by token what carries loss."""
+    shown: list[dict[str, object]] = []
+    for row in rows:
+        first = row.loss_mask.index(True)
+        learned = [tokenizer.decode([token]) for token in row.token_ids[first:]]
+        shown.append(
+            {"question_id": row.question_id, "shows": tokenizer.decode(row.token_ids[:first]), "learns": learned}
+        )
+    return shown

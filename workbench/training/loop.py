@@ -20,7 +20,7 @@ from tqdm import tqdm
 from workbench.config import RecipeConfig
 from workbench.errors import TrainingError
 from workbench.models.adapters import WEIGHTS, create_adapter, save_passport
-from workbench.runs import fingerprint, new_folder
+from workbench.runs import fingerprint, new_folder, uninterrupted
 from workbench.training.batches import learning_rate_at, order_epoch
 from workbench.training.checkpoint import (
     Parameters,
@@ -56,7 +56,8 @@ class TrainingJob:
     @property
     def identity(self) -> str:
         """SHA-256 over all that decides the numbers."""
-        return fingerprint(self.data_fingerprint, self.recipe, self.seed, self.base_fingerprint, self.template_hash)
+        recipe = self.recipe.model_dump(exclude={"prefix_cache_gib"})  # a cap changes no number
+        return fingerprint(self.data_fingerprint, recipe, self.seed, self.base_fingerprint, self.template_hash)
 
 
 def train_adapter(job: TrainingJob, model: Any, folder: Path, *, pad_id: int) -> Progress:
@@ -71,7 +72,8 @@ def train_adapter(job: TrainingJob, model: Any, folder: Path, *, pad_id: int) ->
     """
     if not job.rows:
         raise TrainingError(
-            f"adapter {job.name!r} has no training rows: give questions of split train, or raise training.max_tokens"
+            f"adapter {job.name!r} has no training rows: give questions of split train (a reader needs their `relevant` "
+            f"spans), or raise training.max_tokens"
         )
     peft_model = create_adapter(model, job.name, job.recipe, seed=job.seed)
     try:
@@ -87,6 +89,11 @@ class _Training:
     def __init__(self, job: TrainingJob, model: Any, folder: Path, pad_id: int) -> None:
         self.job, self.folder, self.model = job, folder, model
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
+        if self.accelerator.num_processes > 1:
+            raise TrainingError(
+                f"training runs in one process, but {self.accelerator.num_processes} were started; "
+                f"run it without `accelerate launch`"
+            )
         self.parameters: Parameters = {
             name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad
         }
@@ -112,15 +119,13 @@ class _Training:
         self.progress = done or self.progress
         self._resumed_at = last_saved = time.perf_counter()
         try:
-            if done is None:
-                self._evaluate()
+            self._evaluate_if_due()  # the first time, or when an interruption fell into an evaluation
             with tqdm(total=self.n_steps, initial=self.progress.step, desc=f"train {self.job.name}") as bar:
                 for batch in self._remaining_batches():
                     record = self._update(batch)
                     bar.set_postfix_str(f"loss {record['loss']:.3f}, {self._tokens_a_second():.0f} tokens/s")
                     bar.update()
-                    if self.progress.step in self.evaluate_at:
-                        self._evaluate()
+                    self._evaluate_if_due()
                     if time.perf_counter() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
                         self._save()
                         last_saved = time.perf_counter()
@@ -129,6 +134,11 @@ class _Training:
             raise
         self._save()
         return self.progress
+
+    def _evaluate_if_due(self) -> None:
+        if self.progress.step in self.evaluate_at and self.progress.evaluated != self.progress.step:
+            self._evaluate()
+            self.progress.evaluated = self.progress.step
 
     def _remaining_batches(self) -> list[list[TrainingExample]]:
         recipe = self.job.recipe
@@ -159,9 +169,10 @@ class _Training:
             total += loss.item()
         norm = float(self.accelerator.clip_grad_norm_(self.parameters.values(), job.recipe.clip_norm))
         self._refuse_unsound(total, norm)
-        self.optimizer.step()
+        with uninterrupted():  # weights and step must not part
+            self.optimizer.step()
+            progress.step += 1
         self.optimizer.zero_grad()
-        progress.step += 1
         progress.tokens += sum(len(example.token_ids) - example.n_prefix for example in batch)
         progress.loss_tokens += n_tokens
         record = {"step": progress.step, "loss": total, "learning_rate": rate, "norm": norm}

@@ -13,12 +13,12 @@ import torch
 
 from workbench.errors import TrainingError
 from workbench.models.adapters import adapter_active
-from workbench.models.prefix import PrefixStore, assemble_batch, compute_prefix, decoder
+from workbench.models.prefix import Prefix, PrefixStore, assemble_batch, compute_prefix, decoder
 from workbench.types import TrainingExample
 
 
 class CompletionLoss(torch.nn.Module):
-    """Examples → summed loss over their loss tokens. A module, so that Accelerate can wrap it for several processes."""
+    """Examples → summed loss over their loss tokens. A module, as Accelerate wants it."""
 
     def __init__(self, model: Any, *, adapter: str, prefix_cache_bytes: float, pad_id: int) -> None:
         super().__init__()
@@ -29,8 +29,7 @@ class CompletionLoss(torch.nn.Module):
 
     def forward(self, examples: Sequence[TrainingExample]) -> torch.Tensor:
         """Return the loss in nats, summed over the loss tokens of `examples` (a scalar, float32)."""
-        with adapter_active(self.model, None):
-            prefixes = [self._prefix(example) for example in examples]
+        prefixes = self._find_prefixes(examples)
         suffixes = [example.token_ids[example.n_prefix :] for example in examples]
         batch = assemble_batch(prefixes, suffixes, pad_id=self._pad_id, device=self.model.device)
         hidden = decoder(self.model)(
@@ -44,7 +43,15 @@ class CompletionLoss(torch.nn.Module):
         logits = output_layer(self.model)(hidden[predicts.to(hidden.device)])  # (loss tokens, V)
         return torch.nn.functional.cross_entropy(logits.float(), targets.to(logits.device), reduction="sum")
 
-    def _prefix(self, example: TrainingExample) -> Any:
+    def _find_prefixes(self, examples: Sequence[TrainingExample]) -> list[Prefix | None]:
+        training = self.model.training
+        self.model.eval()  # the frozen base reads as it will when it answers: a dropout of its own stays off
+        with adapter_active(self.model, None):
+            prefixes = [self._prefix(example) for example in examples]
+        self.model.train(training)
+        return prefixes
+
+    def _prefix(self, example: TrainingExample) -> Prefix | None:
         if not example.n_prefix:
             return None
         ids = example.token_ids[: example.n_prefix]

@@ -13,19 +13,28 @@ from typing import Any
 from workbench.config import EvaluationConfig
 from workbench.errors import RunMismatchError
 from workbench.evaluation import Difference, paired_difference
-from workbench.types import CaseRecord
+from workbench.types import CaseRecord, Split
 
 Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class ArmChange:
+    """One arm in one test split: the second run's mean minus the first's, paired over `n` questions."""
+
+    split: Split
+    arm: str
+    difference: Difference
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunPair:
-    """How two runs differ: in their inputs, and arm by arm (second minus first) in one metric."""
+    """How two runs differ: in their inputs, and arm by arm in one metric, the test splits apart."""
 
     metric: str
     differing: tuple[str, ...]  # names of fingerprints that are not equal
-    arms: Mapping[str, Difference]
-    n_questions: int
+    changes: tuple[ArmChange, ...]
 
 
 def compare_runs(
@@ -38,41 +47,41 @@ def compare_runs(
     """Compare the arms that two runs share.
 
     Raises:
-        RunMismatchError: other questions were asked, or no arm is in both.
+        RunMismatchError: other test questions were asked, or no arm is in both.
     """
     prints = [manifest["fingerprints"] for manifest, _ in (first, second)]
-    if prints[0]["questions"] != prints[1]["questions"]:
+    asked = [fingerprints["test_questions"] for fingerprints in prints]
+    if asked[0] != asked[1]:
         raise RunMismatchError(
-            f"the runs asked different questions (fingerprints {prints[0]['questions'][:12]} and "
-            f"{prints[1]['questions'][:12]}), so they may not be compared; run both on one question file and seed"
+            f"the runs asked different questions (fingerprints {asked[0][:12]} and {asked[1][:12]}), "
+            f"so they may not be compared; run both on one question file and seed"
         )
     metric = config.ranked_by
     scores = [_scores(records, metric) for _, records in (first, second)]
-    shared = [arm for arm in scores[0] if arm in scores[1]]
-    if not shared:
-        raise RunMismatchError(f"no arm is in both runs: {', '.join(scores[0])} against {', '.join(scores[1])}")
-    arms = {}
-    for arm in shared:
-        ids = [id_ for id_ in scores[0][arm] if id_ in scores[1][arm]]
-        arms[arm] = paired_difference(
-            [scores[1][arm][id_] for id_ in ids],
-            [scores[0][arm][id_] for id_ in ids],
-            resamples=config.resamples,
-            confidence=config.confidence,
-            seed=seed,
-        )
-    return RunPair(
-        metric=metric,
-        differing=tuple(name for name in prints[0] if prints[0][name] != prints[1].get(name)),
-        arms=arms,
-        n_questions=len(scores[0][shared[0]]),
-    )
+    changes = []
+    for split, arm in scores[0]:
+        ours, theirs = scores[0][split, arm], scores[1].get((split, arm), {})
+        ids = [id_ for id_ in ours if id_ in theirs]
+        if ids:
+            difference = paired_difference(
+                [theirs[id_] for id_ in ids],
+                [ours[id_] for id_ in ids],
+                resamples=config.resamples,
+                confidence=config.confidence,
+                seed=seed,
+            )
+            changes.append(ArmChange(split, arm, difference, len(ids)))
+    if not changes:
+        arms = [", ".join(dict.fromkeys(arm for _, arm in one)) for one in scores]
+        raise RunMismatchError(f"no arm is in both runs: {arms[0]} against {arms[1]}")
+    differing = tuple(name for name in prints[0] if prints[0][name] != prints[1].get(name))
+    return RunPair(metric, differing, tuple(changes))
 
 
-def _scores(records: Sequence[CaseRecord], metric: str) -> dict[str, dict[str, float]]:
-    scores: dict[str, dict[str, float]] = {}
+def _scores(records: Sequence[CaseRecord], metric: str) -> dict[tuple[Split, str], dict[str, float]]:
+    scores: dict[tuple[Split, str], dict[str, float]] = {}
     for record in records:
         value = record.scores.get(metric)
         if value is not None:
-            scores.setdefault(record.arm, {})[record.question_id] = value
+            scores.setdefault((record.split, record.arm), {})[record.question_id] = value
     return scores

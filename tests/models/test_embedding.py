@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from workbench.contracts import Embedder
-from workbench.errors import MissingModelError
+from workbench.errors import MissingModelError, ModelIntegrityError
 from workbench.models import SentenceEmbedder, find_model
 
 PASSAGES = (
@@ -79,6 +80,24 @@ def test_prompts_of_the_model_are_used_and_take_their_room(tiny_home: Path, tmp_
     assert prompted.max_tokens == bare.max_tokens - 3  # "re", "##ad", ":"
     assert np.allclose(prompted.embed_documents(["tea"]), bare.embed_documents(["read: tea"]), atol=1e-6)
     assert np.allclose(prompted.embed_questions(["tea"]), bare.embed_documents(["ask: tea"]), atol=1e-6)
+
+
+@pytest.mark.parametrize(("prefix", "refused"), [("encoder.layer.1.output.dense.weight", True), ("pooler.", False)])
+def test_a_missing_weight_is_an_error_unless_nothing_uses_it(
+    tiny_home: Path, tmp_path: Path, prefix: str, refused: bool
+) -> None:
+    plain = find_model("tiny-random-bert")
+    folder = shutil.copytree(plain.folder, tmp_path / "holed")
+    weights = load_file(folder / "model.safetensors")
+    left = {name: tensor for name, tensor in weights.items() if not name.startswith(prefix)}
+    assert len(left) < len(weights)
+    save_file(left, folder / "model.safetensors", metadata={"format": "pt"})
+    if refused:
+        with pytest.raises(ModelIntegrityError, match=r"weights are missing: .*layer\.1\.output\.dense"):
+            SentenceEmbedder(find_model(str(folder)))
+    else:
+        holed = SentenceEmbedder(find_model(str(folder)))
+        assert np.array_equal(holed.embed_documents(PASSAGES), SentenceEmbedder(plain).embed_documents(PASSAGES))
 
 
 def test_a_generator_is_no_embedder(tiny_home: Path) -> None:

@@ -1,5 +1,6 @@
 """Finding, adding and listing models; what happens when files change."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import ConfigError, MissingModelError, ModelIntegrityError
-from workbench.models import add_folder, fetch_model, find_model, list_models, load_catalogue, show_model
+from workbench.models import add_folder, fetch_model, find_model, fingerprints, list_models, load_catalogue, show_model
 from workbench.models.fingerprints import hash_files
 from workbench.runs import fingerprint_file
 
@@ -130,6 +131,13 @@ def test_an_unknown_name_is_not_fetched(empty_home: Path) -> None:
         fetch_model("gpt-9")
 
 
+def test_a_folder_that_is_refused_is_not_fetched_instead(empty_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(ModelIntegrityError, match=r"pytorch_model\.bin"):
+        fetch_model(str(tmp_path / "mine"))
+
+
 def test_show_tells_where_a_missing_model_would_come_from(empty_home: Path) -> None:
     shown = show_model("all-minilm-l6-v2")
     assert shown["installed"] is False
@@ -147,5 +155,12 @@ def test_hashes_are_remembered_and_a_damaged_memory_is_only_slow(tmp_path: Path)
     assert hash_files(tmp_path, ["a.json"], cache_path=cache) == {"a.json": "from memory"}
     cache.write_text("{torn")
     assert hash_files(tmp_path, ["a.json"], cache_path=cache) == first
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprints, "write_json", _refuse_writing)
+        assert hash_files(tmp_path, ["a.json"], cache_path=tmp_path / "none.json") == first
     file.write_text("two")
     assert hash_files(tmp_path, ["a.json"], cache_path=cache) == {"a.json": fingerprint_file(file)} != first
+
+
+def _refuse_writing(path: Path, value: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system", str(path))

@@ -100,6 +100,38 @@ def test_a_link_out_of_the_folder_is_refused_and_one_inside_is_not(folder: Path,
         (folder / name).unlink()
 
 
+@pytest.mark.parametrize("target", ["1_Pooling", ".git/config.json", ".hidden.json"])
+def test_a_link_to_what_is_not_walked_is_refused(folder: Path, target: str) -> None:
+    for name in (".git/config.json", ".hidden.json"):
+        (folder / name).write_text("{}")
+    (folder / "link.json").symlink_to(folder / target)
+    with pytest.raises(ModelIntegrityError, match="not checked"):
+        vet_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"weight_map": {"a": "../other/model.safetensors"}},
+        {"weight_map": {"a": "/tmp/model.safetensors"}},
+        {"weight_map": {"a": "pytorch_model.bin"}},
+        {"weight_map": {"a": "config.json"}},
+        {"weight_map": {"a": ".git/model.safetensors"}},
+        {"weight_map": {"a": "model-00002-of-00002.safetensors"}},
+        {"weight_map": {"a": ["model.safetensors"]}},
+        {"weight_map": ["model.safetensors"]},
+        [],
+    ],
+)
+def test_an_index_may_name_only_vetted_weights_beside_it(folder: Path, value: object) -> None:
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model.safetensors"}}))
+    assert index.name in vet_folder(folder)
+    index.write_text(json.dumps(value))
+    with pytest.raises(ModelIntegrityError, match=r"index\.json: .*weight_map"):
+        vet_folder(folder)
+
+
 @pytest.mark.parametrize(
     ("header", "n_bytes", "fault"),
     [

@@ -8,13 +8,14 @@ Source: Reimers and Gurevych, EMNLP 2019, https://doi.org/10.18653/v1/D19-1410
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.errors import MissingModelError, ModelIntegrityError
 from workbench.models.loading import hide_progress_bars
 from workbench.models.store import InstalledModel
+from workbench.models.vetting import read_json
 from workbench.types import EmbedderIdentity, Float32
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class SentenceEmbedder:
             batch_size: texts computed at once, sorted by length first.
         Raises:
             MissingModelError: the model is not an embedder.
-            ModelIntegrityError: sentence-transformers cannot read the folder, or it has no fast tokenizer.
+            ModelIntegrityError: sentence-transformers cannot read the folder, a weight is missing in it, or it has no
+                fast tokenizer.
         """
         if installed.kind != "embedder":
             raise MissingModelError(f"{installed.name} is a model of kind {installed.kind}; see: workbench models list")
@@ -107,15 +109,49 @@ def _load(installed: InstalledModel, device: str) -> SentenceTransformer:
 
     hide_progress_bars()
     try:
-        return SentenceTransformer(
+        model = SentenceTransformer(
             str(installed.folder),
             device=device,
             local_files_only=True,
             trust_remote_code=False,
             model_kwargs={"dtype": torch.float32, "use_safetensors": True},
         )
+        missing = _missing_weights(model, installed)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelIntegrityError(f"{installed.folder}: not loadable: {' '.join(str(error).split())[:300]}") from error
+    if missing:
+        raise ModelIntegrityError(f"{installed.folder}: weights are missing: {missing[:5]}")
+    return model
+
+
+def _missing_weights(model: SentenceTransformer, installed: InstalledModel) -> list[str]:
+    """Return the weights that were filled with random numbers: Transformers only warns, and nobody asked it to tell.
+
+    Where the files name every weight of the encoder none can be missing. Else the names may only be older ones, so
+    Transformers, which knows them, loads the encoder again and reports. A pooler may be missing: it is not used.
+    """
+    from safetensors import safe_open
+    from transformers import PreTrainedModel
+
+    encoder = getattr(model[0], "auto_model", None)
+    if not isinstance(encoder, PreTrainedModel):
+        return []  # other modules load strictly
+    folder = installed.folder / read_json(installed.folder / "modules.json")[0].get("path", "")
+    named: set[str] = set()
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as weights:
+            named.update(weights.keys())
+    if {name for name, _ in encoder.named_parameters()} <= named:
+        return []
+    loaded: Any = type(encoder).from_pretrained(
+        folder,
+        config=encoder.config,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    return sorted(name for name in loaded[1]["missing_keys"] if not name.startswith("pooler."))
 
 
 def _copy_backend(model: SentenceTransformer, installed: InstalledModel) -> Tokenizer:

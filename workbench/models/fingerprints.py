@@ -32,7 +32,8 @@ def hash_files(folder: Path, names: Iterable[str], *, cache_path: Path) -> dict[
             changed = True
         hashes[name] = str(known[3])
     if changed:
-        write_json(cache_path, {path: known for path, known in cache.items() if Path(path).exists()})
+        with suppress(OSError):  # a home that cannot be written to costs hashing again, and no command its answer
+            write_json(cache_path, {path: known for path, known in cache.items() if Path(path).exists()})
     return hashes
 
 

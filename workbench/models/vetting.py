@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,9 @@ def vet_folder(folder: Path) -> list[str]:
             )
         _vet_file(path)
         names.append(path.relative_to(root).as_posix())
+    for name in names:
+        if name.lower().endswith(".index.json"):
+            _vet_index(root, name, names)
     return sorted(names)
 
 
@@ -88,14 +91,36 @@ def _walk(root: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in [*folders, *sorted(files)]:
             path = Path(parent, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise ModelIntegrityError(
-                    f"{path}: a link out of the model's folder, to {path.resolve()}; copy the files: cp -rL FROM TO"
-                )
+            if path.is_symlink():
+                _vet_link(root, path)
             if name in files:
                 if not path.is_file():
                     raise ModelIntegrityError(f"{path}: neither a file nor a folder")
                 yield path
+
+
+def _vet_link(root: Path, path: Path) -> None:
+    """Allow only links to files that this walk meets: it follows no linked folder and enters no hidden one."""
+    target = path.resolve()
+    advice = f"to {target}; copy the files: cp -rL FROM TO"
+    if not target.is_relative_to(root):
+        raise ModelIntegrityError(f"{path}: a link out of the model's folder, {advice}")
+    if target.is_dir() or any(part.startswith(".") for part in target.relative_to(root).parts):
+        raise ModelIntegrityError(f"{path}: a link to a folder or a hidden file, which are not checked, {advice}")
+
+
+def _vet_index(root: Path, name: str, names: Sequence[str]) -> None:
+    """Check that an index of shards names only vetted safetensors files beside it: libraries open what it says."""
+    value = read_json(root / name)
+    shards = value.get("weight_map") if isinstance(value, dict) else None
+    if not isinstance(shards, dict):
+        raise ModelIntegrityError(f"{root / name}: no 'weight_map' of its shards")
+    beside = {path.name for path in map(Path, names) if path.parent == Path(name).parent}
+    for shard in shards.values():
+        if not (isinstance(shard, str) and shard in beside and shard.endswith(".safetensors")):
+            raise ModelIntegrityError(
+                f"{root / name}: weight_map names {str(shard)[:80]!r}, which is no vetted *.safetensors file beside it"
+            )
 
 
 def _vet_file(path: Path) -> None:

@@ -85,6 +85,11 @@ def test_squad_gives_passages_and_spans_in_them(tmp_path: Path) -> None:
     assert not who.answerable and who.relevant == ()
 
 
+def test_passages_beside_a_corpus_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(QuestionFileError, match=r"brings 2 passages of its own, .*unset corpus\.path"):
+        load_questions(write(tmp_path, json.dumps(SQUAD)), documents={"works.md": CONTEXT})
+
+
 def test_passages_with_the_same_text_and_title_have_the_same_fingerprint(tmp_path: Path) -> None:
     one, two = (load_questions(write(tmp_path, json.dumps(SQUAD), name)).passages for name in ("a", "b"))
     assert [passage.fingerprint for passage in one] == [passage.fingerprint for passage in two]
@@ -95,20 +100,47 @@ def test_passages_with_the_same_text_and_title_have_the_same_fingerprint(tmp_pat
 def test_csv_rows_give_questions_and_the_span_of_their_answer(tmp_path: Path, delimiter: str) -> None:
     rows = [
         ["question", "answers", "id", "split", "document"],
-        ["Where?", "the fjord|Bergen", "a", "seen", "works.md"],
+        ["Where?", "the fjord|in Bergen", "a", "seen", "works.md"],
         ["Who?", "", "", "new", ""],
     ]
     path = write(tmp_path, "\ufeff" + "\n".join(delimiter.join(row) for row in rows), "q.csv")
     where, who = load_questions(path, documents={"works.md": CONTEXT}).questions
-    assert where.answers == ("the fjord", "Bergen") and where.split is Split.SEEN and where.group == "works.md"
-    assert CONTEXT[where.relevant[0].start : where.relevant[0].end] == "Bergen"
+    assert where.answers == ("the fjord", "in Bergen") and where.split is Split.SEEN and where.group == "works.md"
+    assert CONTEXT[where.relevant[0].start : where.relevant[0].end] == "in Bergen"
     assert who.id.startswith("q-") and not who.answerable
 
 
-def test_a_csv_answer_that_stands_nowhere_points_at_the_whole_document(tmp_path: Path) -> None:
-    path = write(tmp_path, "question,answer,document\nWhen?,the thirties,works.md\n")
-    (when,) = load_questions(path, documents={"works.md": CONTEXT}).questions
-    assert when.relevant == (Span(document_id="works.md", start=0, end=len(CONTEXT)),)
+@pytest.mark.parametrize(
+    ("answers", "text", "found"),
+    [
+        ("5", "At 15 degrees take 5 and rest.", "5"),
+        ("5", "It is 2.5 or 5,000 wide.", None),
+        ("5 %", "A share of 5 %.", "5 %"),
+        ("Bergen|in Bergen", "Built in Bergen", "in Bergen"),
+        ("the thirties", CONTEXT, None),
+        ("Bergen", CONTEXT, None),  # twice
+        ("", CONTEXT, None),
+    ],
+)
+def test_a_csv_answer_is_placed_only_where_it_stands_once(
+    tmp_path: Path, answers: str, text: str, found: str | None
+) -> None:
+    path = write(tmp_path, f'question,answers,document\nWhen?,"{answers}",works.md\n')
+    (question,) = load_questions(path, documents={"works.md": text}).questions
+    assert question.group == "works.md"
+    assert [text[span.start : span.end] for span in question.relevant] == ([] if found is None else [found])
+
+
+def test_a_csv_row_on_a_document_that_could_not_be_read_is_taken_without_a_span(tmp_path: Path) -> None:
+    path = write(tmp_path, "question,answer,document\nWhen?,1931,torn.pdf\n")
+    (question,) = load_questions(path, documents={"works.md": CONTEXT}, unread={"torn.pdf"}).questions
+    assert (question.group, question.relevant) == ("torn.pdf", ())
+
+
+def test_json_whose_key_is_called_question_is_no_csv(tmp_path: Path) -> None:
+    # broken in a way that gives the first line a cell of this name
+    with pytest.raises(QuestionFileError, match="`line`: is not JSON"):
+        load_questions(write(tmp_path, '{"id": "a",question,"answers": []}\n'))
 
 
 def test_chat_takes_the_last_user_turn_and_the_last_answer(tmp_path: Path) -> None:

@@ -54,7 +54,10 @@ def test_the_order_of_the_file_does_not_matter_and_the_seed_does() -> None:
 
 
 def test_questions_of_one_group_stay_together_over_documents() -> None:
-    questions = [question.model_copy(update={"group": question.id.split("-")[1]}) for question in corpus_questions()]
+    questions = [
+        question.model_copy(update={"group": f"shelf {int(question.id.split('-')[0]) // 4}"})
+        for question in corpus_questions()
+    ]
     new = {question.group for question in assign_splits(questions, CONFIG, seed=0) if question.split is Split.NEW}
     rest = {question.group for question in assign_splits(questions, CONFIG, seed=0) if question.split is not Split.NEW}
     assert new and rest and not new & rest
@@ -66,6 +69,36 @@ def test_given_splits_are_kept_and_a_mixture_is_refused() -> None:
     assert assign_splits(given, CONFIG, seed=0) == given
     with pytest.raises(QuestionFileError, match="1 of 2 questions carry a `split`: '0-0' does, '1-0' does not"):
         assign_splits([given[0], questions[5]], CONFIG, seed=0)
+
+
+def test_a_question_on_two_documents_keeps_both_on_one_side() -> None:
+    questions = corpus_questions()
+    spans = {number: Span(document_id=f"doc{number}", start=0, end=1) for number in range(40)}
+    questions += [
+        Question(id=f"pair-{number}", text=f"pair {number}", relevant=(spans[number], spans[number + 1]))
+        for number in range(0, 40, 2)
+    ]
+    for seed in range(5):
+        splits: dict[str, set[Split | None]] = defaultdict(set)
+        for question in assign_splits(questions, CONFIG, seed=seed):
+            for span in question.relevant:
+                splits[span.document_id].add(question.split)
+        assert {Split.NEW} in splits.values()
+        assert all(
+            found == {Split.NEW} or (Split.NEW not in found and Split.TRAIN in found) for found in splits.values()
+        )
+
+
+@pytest.mark.parametrize("split", [Split.TRAIN, Split.DEV])
+def test_given_splits_that_share_a_document_are_refused(split: Split) -> None:
+    spans = [Span(document_id=name, start=0, end=1) for name in "an"]
+    row = Question(id="row", text="Which two?", relevant=tuple(spans), split=split)
+    test = Question(id="test", text="And that?", relevant=(spans[1],), split=Split.NEW)
+    with pytest.raises(QuestionFileError, match=f"'test' is in split new, but 'row' in split {split.value}.* 'n';"):
+        assign_splits([row, test], CONFIG, seed=0)
+    with pytest.raises(QuestionFileError, match="'n'"):  # a group stands for the document a question has no span in
+        assign_splits([row, test.model_copy(update={"relevant": (), "group": "n"})], CONFIG, seed=0)
+    assert assign_splits([row, test.model_copy(update={"split": Split.SEEN})], CONFIG, seed=0)
 
 
 def test_near_copies_are_those_a_plain_comparison_finds() -> None:
@@ -95,7 +128,24 @@ def test_leaks_are_dropped_from_training_and_told() -> None:
     other = Question(id="other", text="Which colleague leads the Oslo office?", split=Split.DEV)
     kept, dropped = refuse_leaks([copy, test, other])
     assert kept == [test, other]
-    assert dropped == [("copy", "test", 1.0)]
+    assert dropped == [("copy", "test", 1.0, ())]
+
+
+def test_seen_questions_leave_with_the_last_training_row_of_their_document() -> None:
+    def on(document: str, id_: str, text: str, split: Split) -> Question:
+        return Question(id=id_, text=text, relevant=(Span(document_id=document, start=0, end=1),), split=split)
+
+    questions = [
+        on("a", "copy-a", "Which colleague leads the Bergen works?", Split.TRAIN),
+        on("a", "seen-a", "Which colleague leads Bergen works?", Split.SEEN),
+        on("a", "seen-a2", "How many flutes were built?", Split.SEEN),
+        on("b", "copy-b", "Which colleague leads the Bergen works", Split.TRAIN),
+        on("b", "train-b", "When did the house open?", Split.TRAIN),
+        on("b", "seen-b", "Where is the fjord?", Split.SEEN),
+    ]
+    kept, dropped = refuse_leaks(questions)
+    assert [question.id for question in kept] == ["train-b", "seen-b"]
+    assert dropped == [("copy-a", "seen-a", 1.0, ("seen-a", "seen-a2")), ("copy-b", "seen-a", 1.0, ())]
 
 
 def test_a_limit_holds_for_each_test_split_and_leaves_training_whole() -> None:

@@ -22,12 +22,20 @@ def test_constants_between_are_not_certain_and_constants_without_bounds_have_no_
     interval = mean_interval([0.5] * 10)
     u = 1 - 0.025 ** (1 / 10)  # Clopper and Pearson, 0 of 10
     assert interval == pytest.approx((0.5, 0.5 * (1 - u), 0.5 * (1 - u) + u, 10))
-    assert mean_interval([-3.0] * 10)[1:3] == (None, None)
+    assert mean_interval([-3.0] * 10, limits=None)[1:3] == (None, None)
+
+
+def test_limits_are_told_and_never_guessed_from_the_values() -> None:
+    # log-probabilities that happen to lie in [-1, 1]: nothing bounds what other questions would give
+    assert mean_interval([0.0] * 10, limits=None)[1:3] == (None, None)
+    assert paired_difference([-0.5] * 10, [-0.7] * 10, limits=None)[1:3] == (None, None)
+    with pytest.raises(ValueError, match="outside their limits"):
+        paired_difference([-0.5] * 10, [-0.7] * 10)
 
 
 def test_the_bootstrap_agrees_with_the_normal_interval() -> None:
     values = np.random.default_rng(0).normal(5, 2, size=400)
-    interval = mean_interval(values.tolist(), resamples=4000)
+    interval = mean_interval(values.tolist(), resamples=4000, limits=None)
     half = 1.96 * values.std(ddof=1) / 20
     assert interval.low == pytest.approx(values.mean() - half, abs=0.03)
     assert interval.high == pytest.approx(values.mean() + half, abs=0.03)

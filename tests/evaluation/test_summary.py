@@ -101,6 +101,10 @@ def test_a_failed_answer_is_wrong_and_counted_never_left_out() -> None:
     assert summary["counts"]["errors"] == {"base": 0, "rag": 1, "rag_oracle": 1}
 
 
+def test_test_questions_without_span_and_group_are_counted() -> None:
+    assert summary_of(all_records())["counts"]["unplaced"] == 1
+
+
 def test_costs_are_percentiles_and_totals_beside_what_building_took() -> None:
     costs = summary_of(all_records())["costs"]["rag"]
     # seconds 1 ... 6

@@ -81,3 +81,8 @@ def _pair_f1(answer: Sequence[str], accepted: Sequence[str]) -> float:
 METRICS: Mapping[str, Metric] = MappingProxyType({"exact_match": exact_match, "contains": contains, "f1": token_f1})
 GOLD_LOGPROB = "gold_logprob"  # nats a token of the first accepted answer; the runner asks the model for it
 SCORES = (*METRICS, GOLD_LOGPROB, "abstention", "over_refusal")
+
+
+def score_limits(name: str) -> tuple[float, float] | None:
+    """Return between which values a score lies; None: log-probabilities have no lower limit."""
+    return None if name == GOLD_LOGPROB else (0.0, 1.0)

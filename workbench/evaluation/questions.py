@@ -45,21 +45,20 @@ def load_questions(
     Args:
         path: the file, UTF-8.
         documents: the corpus, text by document id. Given, every span must lie in it, and CSV rows that name a
-            document get the span of their answer. SQuAD files bring their own passages and ignore it.
+            document get the span of their answer. SQuAD files bring their own passages: with them it must be None.
         unread: ids of documents that exist but could not be read; spans in them are taken on trust, and will be missed.
 
     Raises:
-        QuestionFileError: the format is none of the four, or lines are malformed, or ids repeat. Up to ten faults are
-            told at once, one a line: file, line, field, problem.
+        QuestionFileError: the format is none of the four, or lines are malformed, or ids repeat, or the file brings
+            passages beside `documents`. Up to ten faults are told at once, one a line: file, line, field, problem.
     """
     text = _read_text(path)
     faults = Faults(path)
     passages: tuple[Document, ...] = ()
     if delimiter_of(text) is not None:
-        placed = read_csv_rows(text, faults, documents)
+        placed = read_csv_rows(text, faults, documents, unread)
     elif _is_squad(text):
         placed, passages = read_squad(text, path, faults)
-        documents = None
     elif text.lstrip().startswith("{"):
         read_lines = read_chat_lines if _has_messages(text) else read_project_lines
         placed = read_lines(text, faults)
@@ -68,9 +67,14 @@ def load_questions(
         raise QuestionFileError(f"{path.name}:1: begins with {first!r}; expected {EXPECTED}")
     _check_ids(placed, faults)
     _check_answers(placed, faults)
-    if documents is not None:
+    if documents is not None and not passages:
         _check_spans(placed, documents, unread, faults)
     faults.refuse()
+    if documents is not None and passages:
+        raise QuestionFileError(
+            f"{path.name} brings {len(passages)} passages of its own, but corpus.path gives {len(documents)} other "
+            "documents, so no answer would be found in them; unset corpus.path: --set corpus.path=null"
+        )
     return QuestionFile(tuple(question for _, question in placed), passages)
 
 

@@ -1,7 +1,9 @@
 """Which questions train and which test, and that no test question leaks into training.
 
-`new` questions come from groups kept away from training whole; `seen` questions from documents that also stand
-behind a training row. Every draw depends on the seed and the ids alone, never on the order of the file.
+`new` questions come from groups and documents kept away from training whole, whether the splits are drawn or given;
+`seen` questions from documents that also stand behind a training row. A question with neither spans nor group cannot
+be placed: it is drawn singly, and the summary counts it ("unplaced"). Every draw depends on the seed and the ids
+alone, never on the order of the file.
 """
 
 from __future__ import annotations
@@ -23,24 +25,31 @@ NEAR = 0.8  # Jaccard overlap of words from which two questions count as copies
 
 
 class NearCopy(NamedTuple):
-    """A training row too close to a test question; `overlap` is the Jaccard overlap of their words, in [0.8, 1]."""
+    """A training row too close to a test question; `overlap` is the Jaccard overlap of their words, in [0.8, 1].
+
+    `orphans` are the SEEN questions that left with the row, because no training row of their document was left.
+    """
 
     train_id: str
     test_id: str
     overlap: float
+    orphans: tuple[str, ...] = ()
 
 
 def assign_splits(questions: Sequence[Question], config: SplitConfig, *, seed: int) -> list[Question]:
-    """Return the questions, each with a split, in the order given. Files that carry all splits are left alone.
+    """Return the questions, each with a split, in the order given. Files that carry all splits are checked, not drawn.
 
-    A share `new` of the groups goes to NEW. Of the other questions, shares `seen` and `dev` go to SEEN and DEV, but
-    the first question drawn of every document stays in TRAIN: a document nobody trained on is not "seen".
+    Groups that share a document are one unit; a share `new` of the units goes to NEW. Of the other questions, shares
+    `seen` and `dev` go to SEEN and DEV, but the first question drawn of every document stays in TRAIN: a document
+    nobody trained on is not "seen".
 
     Raises:
-        QuestionFileError: some questions carry a split and some do not.
+        QuestionFileError: some questions carry a split and some do not, or a document or group stands behind both a
+            NEW question and a TRAIN or DEV one.
     """
     given = [question for question in questions if question.split is not None]
     if given and len(given) == len(questions):
+        _refuse_straddling(questions)
         return list(questions)
     if given:
         bare = next(question for question in questions if question.split is None)
@@ -48,16 +57,19 @@ def assign_splits(questions: Sequence[Question], config: SplitConfig, *, seed: i
             f"{len(given)} of {len(questions)} questions carry a `split`: {given[0].id!r} does, {bare.id!r} does not; "
             "give all of them one, or none"
         )
-    groups = _shuffled({_group(question) for question in questions}, seed, str)
-    new_groups = set(groups[: round(config.new * len(groups))])
-    rest = [question for question in questions if _group(question) not in new_groups]
-    held_out = _held_out(rest, config, seed)
-    return [
-        question.model_copy(
-            update={"split": Split.NEW if _group(question) in new_groups else held_out.get(question.id, Split.TRAIN)}
-        )
-        for question in questions
-    ]
+    units = _units(questions)
+    drawn = _shuffled(set(units.values()), seed, str)
+    new_units = set(drawn[: round(config.new * len(drawn))])
+    splits = dict.fromkeys((id_ for id_, unit in units.items() if unit in new_units), Split.NEW)
+    splits |= _held_out([question for question in questions if question.id not in splits], config, seed)
+    assigned = [question.model_copy(update={"split": splits.get(question.id, Split.TRAIN)}) for question in questions]
+    _refuse_straddling(assigned)
+    return assigned
+
+
+def is_placed(question: Question) -> bool:
+    """Whether the question names its documents or a group, so that what stands behind it can be told."""
+    return bool(question.relevant or question.group)
 
 
 def near_copies(train: Iterable[Question], test: Iterable[Question]) -> list[NearCopy]:
@@ -90,12 +102,27 @@ def near_copies(train: Iterable[Question], test: Iterable[Question]) -> list[Nea
 def refuse_leaks(questions: Sequence[Question]) -> tuple[list[Question], list[NearCopy]]:
     """Return the questions without the TRAIN and DEV rows that are near copies of a test question, and those pairs.
 
-    The caller reports the pairs: a row is never dropped silently.
+    Where a dropped row was the last TRAIN row of a document, the SEEN questions on that document are dropped too:
+    nobody trained on it any more, and asked as "seen" they would count against training. They stand in the pair's
+    `orphans`. The caller reports the pairs: nothing is dropped silently.
     """
     test = [question for question in questions if question.split in TEST_SPLITS]
     copies = near_copies((question for question in questions if question.split not in TEST_SPLITS), test)
     dropped = {copy.train_id for copy in copies}
-    return [question for question in questions if question.id not in dropped], copies
+    trained: dict[str, set[str]] = defaultdict(set)  # document → its TRAIN rows
+    for question in questions:
+        if question.split is Split.TRAIN:
+            for document in _documents(question):
+                trained[document].add(question.id)
+    lost = {document: rows for document, rows in trained.items() if rows <= dropped}
+    orphans: dict[str, set[str]] = defaultdict(set)  # TRAIN row → the SEEN questions it leaves alone
+    for question in test:
+        if question.split is Split.SEEN:
+            for row in set().union(*(lost.get(document, set()) for document in _documents(question))):
+                orphans[row].add(question.id)
+    dropped = dropped.union(*orphans.values())
+    told = [copy._replace(orphans=tuple(sorted(orphans[copy.train_id]))) for copy in copies]
+    return [question for question in questions if question.id not in dropped], told
 
 
 def limit_questions(questions: Sequence[Question], limit: int | None, *, seed: int) -> list[Question]:
@@ -112,9 +139,9 @@ def _held_out(questions: Sequence[Question], config: SplitConfig, seed: int) -> 
     taken: set[str] = set()
     free = []
     for question in _shuffled(questions, seed, lambda question: question.id):
-        document = question.relevant[0].document_id if question.relevant else question.group
-        if document and document not in taken:
-            taken.add(document)
+        documents = _documents(question)
+        if documents - taken:
+            taken |= documents
         else:
             free.append(question.id)
     n_seen, n_dev = round(config.seen * len(questions)), round(config.dev * len(questions))
@@ -124,10 +151,51 @@ def _held_out(questions: Sequence[Question], config: SplitConfig, seed: int) -> 
     }
 
 
-def _group(question: Question) -> str:
-    """Return what must not straddle train and new: the group, else the first document, else the question itself."""
-    first = question.relevant[0].document_id if question.relevant else question.id
-    return question.group or first
+def _documents(question: Question) -> set[str]:
+    """Return the documents behind the question; the group stands for them where it has no span."""
+    return {span.document_id for span in question.relevant} or {question.group} - {""}
+
+
+def _kept_together(question: Question) -> set[str]:
+    """Return what must not straddle train and new: the group and every document; empty: cannot be placed."""
+    return _documents(question) | {question.group} - {""}
+
+
+def _units(questions: Iterable[Question]) -> dict[str, str]:
+    """Return the unit of each question by id: questions that share a group or a document, even by way of others."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    first: dict[str, str] = {}
+    for question in questions:
+        names = sorted(_kept_together(question)) or [question.id]
+        first[question.id] = names[0]
+        for name in names:
+            low, high = sorted((root(names[0]), root(name)))
+            parent[high] = low  # the least name leads, whatever the order of the file
+    return {question_id: root(name) for question_id, name in first.items()}
+
+
+def _refuse_straddling(questions: Iterable[Question]) -> None:
+    """Raise QuestionFileError if a document or group stands behind NEW and behind TRAIN or DEV."""
+    trained: dict[str, Question] = {}
+    asked: dict[str, Question] = {}
+    for question in questions:
+        if question.split is not Split.SEEN:
+            side = asked if question.split is Split.NEW else trained
+            side |= dict.fromkeys(_kept_together(question), question)
+    for name in sorted(trained.keys() & asked.keys()):
+        row, test = trained[name], asked[name]
+        raise QuestionFileError(
+            f"question {test.id!r} is in split new, but {row.id!r} in split {row.split} stands on the same document or "
+            f"group, {name!r}; put both on one side, or leave every `split` out to have them drawn"
+        )
 
 
 def _shuffled(items: Iterable[Item], seed: int, name: Callable[[Item], str]) -> list[Item]:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
+Limits = tuple[float, float]
+SHARE: Limits = (0.0, 1.0)
 BLOCK = 4_000_000  # draws held at once: 32 MB as float64
 
 
@@ -35,78 +37,98 @@ class Difference(NamedTuple):
 
 
 def mean_interval(
-    values: Sequence[float], *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+    values: Sequence[float],
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    limits: Limits | None = SHARE,
 ) -> Interval:
     """Return the mean of `values` with its interval.
 
-    - all 0 or 1: Wilson's score interval, honest at 0 % and 100 %
+    - shares, all 0 or 1: Wilson's score interval, honest at 0 % and 100 %
       (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953);
-    - all equal: the bootstrap would claim certainty, so the bound of `_constant_bound`; for values outside [0, 1]
+    - all equal: the bootstrap would claim certainty, so the bound of `_constant_bound`; without `limits`
       (log-probabilities) there is none: low and high are None;
     - else: percentile bootstrap (Efron and Tibshirani 1993, chapter 13).
 
+    Args:
+        limits: between which a value can lie at all; None: anywhere.
     Raises:
-        ValueError: no values.
+        ValueError: no values, or one outside the limits.
     """
     from scipy.stats import binomtest
 
-    array = _checked(values)
+    array = _checked(values, limits)
     n = len(array)
-    if np.isin(array, (0.0, 1.0)).all():
+    if limits == SHARE and np.isin(array, SHARE).all():
         bound = binomtest(int(array.sum()), n).proportion_ci(confidence, method="wilson")
         return Interval(float(array.mean()), float(bound.low), float(bound.high), n)
     if np.ptp(array) == 0:
-        inside = 0 <= array[0] <= 1
-        low, high = _constant_bound(float(array[0]), n, (0.0, 1.0), confidence) if inside else (None, None)
+        low, high = _constant_bound(float(array[0]), n, limits, confidence)
         return Interval(float(array[0]), low, high, n)
     low, high = _bootstrap(array, resamples, confidence, seed)
     return Interval(float(array.mean()), low, high, n)
 
 
 def paired_difference(
-    a: Sequence[float], b: Sequence[float], *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+    a: Sequence[float],
+    b: Sequence[float],
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    limits: Limits | None = SHARE,
 ) -> Difference:
     """Compare two arms question by question: `a[i]` and `b[i]` answer the same question.
 
-    The interval is the paired percentile bootstrap; where all differences are equal it is the bound of
-    `_constant_bound` (None outside [-1, 1]). p is the sign-flip permutation test, (1 + hits) / (1 + flips), so it is
-    never 0 (Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585).
+    The interval is the paired percentile bootstrap, which is too narrow where few questions differ, so read it with p;
+    where all differences are equal it is the bound of `_constant_bound` (None without limits). p is the sign-flip
+    permutation test, (1 + hits) / (1 + flips), so it is never 0 (Phipson and Smyth 2010,
+    https://doi.org/10.2202/1544-6115.1585).
 
+    Args:
+        limits: between which a value of either arm can lie at all; None: anywhere.
     Raises:
-        ValueError: different lengths, or no values.
+        ValueError: different lengths, no values, or one outside the limits.
     """
     if len(a) != len(b):
         raise ValueError(f"paired arms need the same questions, but a has {len(a)} values and b has {len(b)}")
-    differences = _checked(a) - _checked(b)
+    differences = _checked(a, limits) - _checked(b, limits)
     n, mean = len(differences), float(differences.mean())
     p = _sign_flip_p(differences, resamples, seed)
     if np.ptp(differences) == 0:
-        inside = abs(mean) <= 1
-        low, high = _constant_bound(mean, n, (-1.0, 1.0), confidence) if inside else (None, None)
+        apart = None if limits is None else (limits[0] - limits[1], limits[1] - limits[0])
+        low, high = _constant_bound(mean, n, apart, confidence)
     else:
         low, high = _bootstrap(differences, resamples, confidence, seed)
     return Difference(mean, low, high, p)
 
 
-def _checked(values: Sequence[float]) -> Float64:
+def _checked(values: Sequence[float], limits: Limits | None) -> Float64:
     array = np.asarray(values, dtype=np.float64)
     if not len(array):
         raise ValueError("a mean needs at least one value")
     if not np.isfinite(array).all():
         raise ValueError(f"{int((~np.isfinite(array)).sum())} of {len(array)} values are not finite")
+    margin = 1e-9  # a measure may come out as 1.0000000000000002
+    if limits is not None and (array.min() < limits[0] - margin or array.max() > limits[1] + margin):
+        raise ValueError(f"values from {array.min()} to {array.max()} are outside their limits {limits}")
     return array
 
 
 def _constant_bound(
-    value: float, n: int, limits: tuple[float, float], confidence: float
+    value: float, n: int, limits: Limits | None, confidence: float
 ) -> tuple[float | None, float | None]:
-    """Bound the mean of values in `limits` of which `n` were seen, all equal to `value`.
+    """Bound the mean of values in `limits` of which `n` were seen, all equal to `value`; None without limits.
 
     At most a share u of the population can differ: Clopper and Pearson's upper bound for 0 of n (the "rule of three",
     https://doi.org/10.1093/biomet/26.4.404). That share may lie anywhere within the limits.
     """
     from scipy.stats import binomtest
 
+    if limits is None:
+        return None, None
     u = float(binomtest(0, n).proportion_ci(confidence, method="exact").high)
     return (1 - u) * value + u * limits[0], (1 - u) * value + u * limits[1]
 

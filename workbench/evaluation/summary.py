@@ -15,9 +15,9 @@ import numpy as np
 
 from workbench.config import ArmConfig, EvaluationConfig
 from workbench.errors import RunMismatchError
-from workbench.evaluation.metrics import SCORES
+from workbench.evaluation.metrics import SCORES, score_limits
 from workbench.evaluation.retrieval_metrics import retrieval_scores
-from workbench.evaluation.splits import TEST_SPLITS
+from workbench.evaluation.splits import TEST_SPLITS, is_placed
 from workbench.evaluation.statistics import mean_interval, paired_difference
 from workbench.types import CaseRecord, Question, ReadFailure, Split
 
@@ -122,7 +122,7 @@ class _Part:
         for arm, rows in scores.items():
             columns = {name: [row[name] for row in rows.values() if row.get(name) is not None] for name in names}
             if rows:
-                figures[arm] = {name: self._interval(values) for name, values in columns.items() if values}
+                figures[arm] = {name: self._interval(name, values) for name, values in columns.items() if values}
         return figures
 
     def _pairs(self, scores: ScoresByArm) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ class _Part:
                     if left.get(name) is not None and (right := scores[b].get(question_id, {})).get(name) is not None
                 ]
                 if shared:
-                    pairs.append({"a": a, "b": b, "metric": name} | self._difference(shared))
+                    pairs.append({"a": a, "b": b, "metric": name} | self._difference(name, shared))
         return pairs
 
     def _retrieval(self, records: Iterable[CaseRecord]) -> dict[str, Any]:
@@ -146,21 +146,26 @@ class _Part:
         relevant = {key: self.questions[key].relevant for key in rankings if self.questions[key].relevant}
         rows = retrieval_scores(rankings, relevant, depth=self.retrieval_depth)
         names = next(iter(rows.values()), {})
-        return {name: self._interval([row[name] for row in rows.values()]) for name in names}
+        return {name: self._interval(name, [row[name] for row in rows.values()]) for name in names}
 
-    def _interval(self, values: Sequence[Any]) -> dict[str, Any]:
+    def _interval(self, name: str, values: Sequence[Any]) -> dict[str, Any]:
         interval = mean_interval(
-            values, resamples=self.config.resamples, confidence=self.config.confidence, seed=self.seed
+            values,
+            resamples=self.config.resamples,
+            confidence=self.config.confidence,
+            seed=self.seed,
+            limits=score_limits(name),
         )
         return _rounded(interval._asdict())
 
-    def _difference(self, shared: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
+    def _difference(self, name: str, shared: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
         difference = paired_difference(
             [a for a, _ in shared],
             [b for _, b in shared],
             resamples=self.config.resamples,
             confidence=self.config.confidence,
             seed=self.seed,
+            limits=score_limits(name),
         )
         return _rounded(difference._asdict()) | {"n": len(shared)}
 
@@ -198,6 +203,7 @@ def _counts(
     return {
         "questions": {split.value: of_split[split] for split in Split},
         "asked": len(asked),
+        "unplaced": sum(question.split in TEST_SPLITS and not is_placed(question) for question in questions),
         "answers": {name: sum(record.arm == name for record in records) for name in arms},
         "errors": {name: sum(record.arm == name and record.error is not None for record in records) for name in arms},
     }

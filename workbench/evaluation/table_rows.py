@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.evaluation.faults import Faults
@@ -20,6 +21,8 @@ MAX_HEADER_CHARACTERS = 10_000  # a JSON file on one line is no header
 
 def delimiter_of(text: str) -> str | None:
     """Return the delimiter that gives the first line a `question` column; None: not a CSV of questions."""
+    if text.lstrip().startswith(("{", "[")):
+        return None  # JSON, whose keys may be called "question" too
     first = text.lstrip()[:MAX_HEADER_CHARACTERS].split("\n", 1)[0]
     for delimiter in (",", ";", "\t"):
         if "question" in [name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])]:
@@ -27,11 +30,13 @@ def delimiter_of(text: str) -> str | None:
     return None
 
 
-def read_csv_rows(text: str, faults: Faults, documents: Mapping[str, str] | None) -> list[PlacedQuestion]:
+def read_csv_rows(
+    text: str, faults: Faults, documents: Mapping[str, str] | None, unread: Collection[str] = ()
+) -> list[PlacedQuestion]:
     """Read one question a row; faulty rows are noted in `faults`.
 
-    With `documents`, a row that names its document is judged by the first place there where one of its answers
-    stands literally, or by the whole document where none does. Without, the document is only the split unit.
+    With `documents`, a row that names its document gets the span of its answer there, if the answer stands in it in
+    exactly one place; else, and for documents in `unread`, it has no span and the document is only the split unit.
     """
     placed = []
     for line, row in _rows(text, faults):
@@ -40,11 +45,11 @@ def read_csv_rows(text: str, faults: Faults, documents: Mapping[str, str] | None
         record |= {name: row[name] for name in ("id", "split", "kind") if row.get(name)}
         document = row.get("document", "")
         record["group"] = row.get("group") or document
-        if document and documents is not None:
+        if document and documents is not None and document not in unread:
             if document not in documents:
                 faults.add(line, "document", f"{document!r} is not in the corpus")
                 continue
-            record["relevant"] = [_answer_span(document, documents[document], record["answers"])]
+            record["relevant"] = _answer_spans(document, documents[document], record["answers"])
         question = validate_question(with_id(record), line, faults)
         if question is not None:
             placed.append((line, question))
@@ -74,7 +79,13 @@ def _rows(text: str, faults: Faults) -> Iterator[tuple[int, dict[str, str]]]:
         faults.add(begins, "row", f"is not CSV: {error}")
 
 
-def _answer_span(document_id: str, text: str, answers: list[str]) -> dict[str, Any]:
-    starts = [(text.find(answer), answer) for answer in answers if answer in text]
-    start, answer = min(starts, default=(0, text))
-    return {"document_id": document_id, "start": start, "end": start + len(answer)}
+def _answer_spans(document_id: str, text: str, answers: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the one place where an answer stands as whole words; [] where none or several do: a guess would judge."""
+    if not answers:
+        return []
+    longest_first = "|".join(map(re.escape, sorted(answers, key=len, reverse=True)))
+    # 5 stands neither in "15" nor in "2.5" nor in "5,000".
+    found = list(re.finditer(rf"(?<!\w)(?<!\d[.,])(?:{longest_first})(?!\w)(?![.,]\d)", text))
+    if len(found) != 1:
+        return []
+    return [{"document_id": document_id, "start": found[0].start(), "end": found[0].end()}]

@@ -12,7 +12,7 @@ from workbench.evaluation import summarise
 from workbench.report import ReportData, write_report
 from workbench.report.page import render_page
 from workbench.report.plots import plot_forest, plot_loss, plot_quality_against_cost, plot_retrieval
-from workbench.types import CaseRecord, Question, Split
+from workbench.types import CaseRecord, HitRecord, Question, ReadFailure, Span, Split
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -94,18 +94,65 @@ def test_ids_are_unique_so_that_figures_do_not_share_clips() -> None:
 
 
 def test_what_users_wrote_is_escaped() -> None:
-    data = sample()
-    hostile = "<script>alert(1)</script>"
-    page = render_page(
-        replace(
-            data,
-            name=hostile,
-            records=[record.model_copy(update={"answer": hostile}) for record in data.records],
-            config_yaml=hostile,
-            manifest={"a": {hostile: hostile}},
-        )
+    page = render_page(_hostile_run())
+    assert "<script" not in page
+    written = ("name", "yaml", "manifest", "answer", "error", "question", "accepted", "kind", "passage", "document")
+    for place in (*written, "reason", "file", "arm"):
+        assert f"&lt;script&gt;{place}" in page, place
+    outline(page)
+
+
+def _hostile_run() -> ReportData:
+    """One question, a right arm and a failed one, one passage; a script in everything a user can write."""
+
+    def evil(place: str) -> str:
+        return f"<script>{place}"
+
+    span = Span(document_id=evil("document"), start=16, end=17)
+    question = Question(
+        id="a", text=evil("question"), answers=(evil("accepted"),), relevant=(span,), kind=evil("kind"), split=Split.NEW
     )
-    assert hostile not in page and "&lt;script&gt;" in page
+    right = CaseRecord(
+        question_id="a",
+        arm=evil("arm"),
+        split=Split.NEW,
+        kind=question.kind,
+        answer=evil("answer"),
+        scores={"exact_match": 1.0, "contains": 1.0, "f1": 1.0},
+        hits=(HitRecord(document_id=evil("document"), start=0, end=30, score=1.0, in_prompt=True),),
+    )
+    failed = right.model_copy(update={"arm": "other", "error": evil("error"), "scores": {}, "hits": ()})
+    failures = [ReadFailure(evil("file"), "pdf", evil("reason"))]
+    summary = summarise(
+        [right, failed],
+        questions=[question],
+        config=EvaluationConfig(resamples=100),
+        arms={evil("arm"): ArmConfig(strategy="rag"), "other": ArmConfig(strategy="closed_book")},
+        build_costs={},
+        losses={},
+        failures=failures,
+    )
+    return ReportData(
+        evil("name"),
+        summary,
+        config_yaml=evil("yaml"),
+        manifest={"a": {"b": evil("manifest")}},
+        records=[right, failed],
+        questions={"a": question},
+        passages={(evil("document"), 0, 30): evil("passage") + " x."},
+        failures=failures,
+    )
+
+
+def test_an_adapter_without_held_out_rows_says_so() -> None:
+    data = sample()
+    page = render_page(replace(data, summary={**data.summary, "loss": {"reader": {"train": 1.0, "held_out": None}}}))
+    assert "Adapter reader: train 1.000, held out not measured" in page
+
+
+def test_questions_that_cannot_be_placed_are_told() -> None:
+    # the sample's unanswerable questions have neither spans nor group
+    assert "10 of 120 test questions name neither a document nor a group" in sample_page()
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:

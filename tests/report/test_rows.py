@@ -1,25 +1,28 @@
 """What the terminal and Markdown show, and the sentence that answers first."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.report.sample import sample
-from workbench.report import render_table
+from workbench.report import print_table
 from workbench.report.figures import amount_text, difference_text, interval_text, p_text, score_text
 from workbench.report.findings import lead_sentence
 from workbench.report.markdown import render_markdown
 from workbench.report.rows import compare, cost_table, kind_table, reference_pairs, retrieval_table, score_table
 
 
-def summary_with(means: dict[str, float], pair: tuple[str, str, float, float, float] | None) -> dict[str, Any]:
+def summary_with(
+    means: dict[str, float], pair: tuple[str, str, float, float, float] | None, p: float = 0.03
+) -> dict[str, Any]:
     """A summary of one split with these F1 means; "oracle" is a control."""
     arms = {arm: {"f1": {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "n": 9}} for arm, mean in means.items()}
     a, b, difference, low, high = pair or ("", "", 0, 0, 0)
-    pairs = [{"a": a, "b": b, "metric": "f1", "difference": difference, "low": low, "high": high, "p": 0.03, "n": 9}]
+    pairs = [{"a": a, "b": b, "metric": "f1", "difference": difference, "low": low, "high": high, "p": p, "n": 9}]
     part = {"arms": arms, "pairs": pairs if pair else [], "retrieval": {}, "kinds": {}}
     settings = {arm: {"strategy": "rag", "adapter": None, "control": arm == "oracle"} for arm in means}
-    return {"ranked_by": "f1", "settings": settings, "splits": {"seen": part}}
+    return {"ranked_by": "f1", "confidence": 0.95, "settings": settings, "splits": {"seen": part}}
 
 
 @pytest.mark.parametrize(
@@ -49,11 +52,17 @@ def test_the_lead_names_the_best_ranked_arm_or_says_that_nothing_is_decided(
 
 
 def test_a_comparison_is_turned_round_with_its_interval() -> None:
-    part = summary_with({"a": 0.1, "b": 0.4}, ("a", "b", -0.3, -0.4, -0.1))["splits"]["seen"]
-    turned = compare(part, "b", "a", "f1")
+    summary = summary_with({"a": 0.1, "b": 0.4}, ("a", "b", -0.3, -0.4, -0.1))
+    turned = compare(summary, "seen", "b", "a", "f1")
     assert turned is not None and turned.decided
     assert (turned.difference, turned.low, turned.high) == (0.3, 0.1, 0.4)
-    assert compare(part, "a", "c", "f1") is None
+    assert compare(summary, "seen", "a", "c", "f1") is None
+
+
+def test_an_interval_without_zero_decides_nothing_against_its_p() -> None:
+    means, pair = {"a": 0.4, "b": 0.1}, ("a", "b", 0.3, 0.05, 0.55)
+    assert lead_sentence(summary_with(means, pair, p=0.05), "seen").startswith("**a** leads")
+    assert lead_sentence(summary_with(means, pair, p=0.0625), "seen").startswith("Undecided between **a**")
 
 
 def test_figures_are_written_in_their_units() -> None:
@@ -87,8 +96,9 @@ def test_every_arm_is_compared_with_base_and_with_plain_retrieval() -> None:
     assert all(pair.b == reference and len(pairs) == 5 for reference, pairs in found for pair in pairs)
 
 
-def test_the_terminal_table_keeps_to_its_width_and_parts_the_splits() -> None:
-    text = render_table(sample().summary)
+def test_the_terminal_table_keeps_to_its_width_and_parts_the_splits(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(sample().summary)
+    text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 110
     assert "…" not in text
     assert text.index("Seen documents") < text.index("New documents")
@@ -97,7 +107,8 @@ def test_the_terminal_table_keeps_to_its_width_and_parts_the_splits() -> None:
 
 def test_markdown_holds_every_table_and_keeps_its_columns() -> None:
     text = render_markdown(sample())
-    for heading in ("Seen documents", "New documents", "Costs", "Retrieval", "By kind of question", "Configuration"):
+    kinds = ("By kind of question: seen documents", "By kind of question: new documents")
+    for heading in ("Seen documents", "New documents", "Costs", "Retrieval", *kinds, "Configuration"):
         assert f"## {heading}\n" in text
     assert r"manuals/bent \| pipe.pdf" in text
     tables = [block for block in text.split("\n\n") if block.startswith("| ")]
@@ -109,10 +120,21 @@ def test_markdown_holds_every_table_and_keeps_its_columns() -> None:
 def test_costs_retrieval_and_kinds_have_a_row_each() -> None:
     arms, costs = cost_table(sample().summary)
     assert arms == list(sample().summary["settings"])
-    assert {"seconds, median", "training tokens", "peak memory"} <= {name for name, _ in costs}
+    assert {"seconds, median", "training tokens", "peak process memory"} <= {name for name, _ in costs}
     names, rows = retrieval_table(sample().summary)
     assert names == ["hit@1", "hit@3", "hit@5", "hit@10", "MRR", "nDCG@10"] and [row[0] for row in rows] == [
         "seen",
         "new",
     ]
-    assert ("unanswerable", "abstention", 10) in [row[:3] for row in kind_table(sample().summary)[1]]
+    # all unanswerable questions of the sample are new ones
+    assert ("unanswerable", "abstention", 10) in [row[:3] for row in kind_table(sample().summary, "new")[1]]
+    assert "unanswerable" not in {row[0] for row in kind_table(sample().summary, "seen")[1]}
+
+
+def test_markdown_tells_of_failed_answers_and_of_questions_without_a_place() -> None:
+    data = sample()
+    counts = data.summary["counts"] | {"errors": {"base": 0, "rag": 2}, "unplaced": 10}
+    text = render_markdown(replace(data, summary={**data.summary, "counts": counts}))
+    assert "each counted as wrong: rag 2." in text
+    assert "10 of 120 test questions name neither a document nor a group" in text
+    assert "counted as wrong" not in render_markdown(data)

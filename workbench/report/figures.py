@@ -24,6 +24,17 @@ SPLIT_NOTES = {
 }
 
 
+def unplaced_note(counts: Mapping[str, Any]) -> str:
+    """Say that some test questions name neither documents nor a group; empty where all of them do."""
+    n = counts.get("unplaced", 0)  # runs of before it was counted do not have it
+    if not n:
+        return ""
+    return (
+        f"{n} of {counts['asked']} test questions name neither a document nor a group: whether training used their "
+        "documents cannot be checked, so what is said of seen and new documents may not hold for them."
+    )
+
+
 def score_text(name: str, value: float | None) -> str:
     """Write a score: points for shares, nats for log-probabilities."""
     if value is None:

@@ -9,7 +9,7 @@ NO_BREAK = "\u00a0"  # a name and its figure stay on one line
 
 
 def lead_sentence(summary: Summary, split: str) -> str:
-    """Return one sentence with arms between ** marks. Controls never lead; an interval that holds 0 decides nothing."""
+    """Return one sentence with arms between ** marks. Controls never lead; see `PairRow.decided`."""
     part, metric = summary["splits"][split], summary["ranked_by"]
     score = SCORE_NAMES[metric]
     means = {
@@ -24,7 +24,7 @@ def lead_sentence(summary: Summary, split: str) -> str:
     if len(ranked) == 1:
         return f"**{best}** is the only ranked arm: {score}{NO_BREAK}{score_text(metric, means[best])}."
     second = ranked[1]
-    pair = compare(part, best, second, metric)
+    pair = compare(summary, split, best, second, metric)
     if pair is None:
         return f"**{best}** has the highest {score}, but shares no question with **{second}**: nothing to compare."
     difference, interval, _ = pair.texts

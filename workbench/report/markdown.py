@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from workbench.report.data import ReportData
-from workbench.report.figures import SCORE_NAMES, SPLIT_NAMES, SPLIT_NOTES, arm_note
+from workbench.report.figures import SCORE_NAMES, SPLIT_NAMES, SPLIT_NOTES, arm_note, unplaced_note
 from workbench.report.findings import lead_sentence
-from workbench.report.rows import Cell, cost_table, kind_table, reference_pairs, retrieval_table, score_table
+from workbench.report.rows import Cell, Summary, cost_table, kind_table, reference_pairs, retrieval_table, score_table
 
 
 def render_markdown(data: ReportData) -> str:
     """Return report.md. Pure: the same data give the same text."""
     summary = data.summary
-    parts = [f"# {data.name}", _scale(summary["confidence"])]
+    parts = [f"# {data.name}", _scale(summary["confidence"]), *_warnings(summary)]
     for split, name in SPLIT_NAMES.items():
         parts += [f"## {name}", f"{SPLIT_NOTES[split]}", lead_sentence(summary, split), *_split_tables(data, split)]
     arms, cost_rows = cost_table(summary)
@@ -24,10 +24,11 @@ def render_markdown(data: ReportData) -> str:
     if retrieval_rows:
         rows = ([split, *map(_with_interval, cells)] for split, cells in retrieval_rows)
         parts += ["## Retrieval", _table(["split", *names], rows)]
-    arms, kinds = kind_table(summary)
-    if kinds:
-        rows = ([kind, score, str(n), *(cell.text for cell in cells)] for kind, score, n, cells in kinds)
-        parts += ["## By kind of question", _table(["kind", "score", "n", *arms], rows)]
+    for split, name in SPLIT_NAMES.items():
+        arms, kinds = kind_table(summary, split)
+        if kinds:
+            rows = ([kind, score, str(n), *(cell.text for cell in cells)] for kind, score, n, cells in kinds)
+            parts += [f"## By kind of question: {name.lower()}", _table(["kind", "score", "n", *arms], rows)]
     parts += _failures(data)
     notes = ([arm, arm_note(settings)] for arm, settings in summary["settings"].items())
     parts += ["## Arms", _table(["arm", "what it does"], notes)]
@@ -37,6 +38,12 @@ def render_markdown(data: ReportData) -> str:
 
 def _scale(confidence: float) -> str:
     return f"Scores in points, 0 to 100, with {confidence:.0%} intervals; seconds and tokens are medians a question."
+
+
+def _warnings(summary: Summary) -> list[str]:
+    failed = ", ".join(f"{arm} {count}" for arm, count in summary["counts"]["errors"].items() if count)
+    told = [f"Answers that failed, each counted as wrong: {failed}."] if failed else []
+    return [*told, *filter(None, [unplaced_note(summary["counts"])])]
 
 
 def _split_tables(data: ReportData, split: str) -> list[str]:

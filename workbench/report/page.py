@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from workbench.report.data import ReportData
 from workbench.report.examples import pick_examples
-from workbench.report.figures import SCORE_NAMES, SPLIT_NAMES, SPLIT_NOTES, arm_note
+from workbench.report.figures import SCORE_NAMES, SPLIT_NAMES, SPLIT_NOTES, arm_note, unplaced_note
 from workbench.report.findings import lead_sentence
 from workbench.report.plots import arm_colours, plot_forest, plot_loss, plot_quality_against_cost, plot_retrieval
 from workbench.report.rows import (
@@ -49,7 +49,7 @@ def render_page(data: ReportData) -> str:
             retrieval=retrieval_table(summary),
             retrieval_plot=Markup(plot_retrieval(summary)),
             costs=cost_table(summary),
-            kinds=kind_table(summary),
+            unplaced=unplaced_note(summary["counts"]),
             split_names=SPLIT_NAMES,
             examples=pick_examples(data),
             failures=data.failures,
@@ -87,7 +87,8 @@ def _split_view(summary: Summary, split: str) -> dict[str, Any]:
         "cost_plot": Markup(plot_quality_against_cost(summary, split)) if scored else None,
         "forest_plot": Markup(plot_forest(summary, split)) if scored else None,
         "references": [(arm, _bars(pairs)) for arm, pairs in references],
-        "pairs": [(pair, SCORE_NAMES[pair.metric]) for pair in pair_rows(part)],
+        "pairs": [(pair, SCORE_NAMES[pair.metric]) for pair in pair_rows(summary, split)],
+        "kinds": kind_table(summary, split),
     }
 
 

@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """One comparison, `a` minus `b`. `low` and `high` None: the data cannot tell. Undecided: the interval holds 0."""
+    """One comparison, `a` minus `b`. `low` and `high` None: the data cannot tell. `confidence` is the interval's."""
 
     a: str
     b: str
@@ -51,11 +51,17 @@ class PairRow:
     high: float | None
     p: float
     n: int
+    confidence: float
 
     @property
     def decided(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        """Whether the interval leaves 0 out and p agrees: where few questions differ, the bootstrap alone is too sure.
+
+        The smallest p of m differing questions is 2^(1-m): five of them decide nothing at 95 %, whatever they say.
+        """
+        if self.low is None or self.high is None or self.p > 1 - self.confidence:
+            return False
+        return self.low > 0 or self.high < 0
 
     @property
     def texts(self) -> tuple[str, str, str]:
@@ -84,26 +90,27 @@ def score_table(summary: Summary, split: str) -> tuple[list[str], list[Row]]:
     return [SCORE_NAMES[name] for name in names] + list(COST_COLUMNS.values()), rows
 
 
-def pair_rows(part: Summary, *, metric: str | None = None) -> list[PairRow]:
-    """Return every comparison of a part of the summary, of one metric or (None) of all."""
-    return [PairRow(**pair) for pair in part["pairs"] if metric in (None, pair["metric"])]
+def pair_rows(summary: Summary, split: str, *, metric: str | None = None) -> list[PairRow]:
+    """Return every comparison of a split, of one metric or (None) of all."""
+    pairs = summary["splits"][split]["pairs"]
+    return [PairRow(**pair, confidence=summary["confidence"]) for pair in pairs if metric in (None, pair["metric"])]
 
 
-def compare(part: Summary, a: str, b: str, metric: str) -> PairRow | None:
-    """Return `a` minus `b`, whichever way round the summary holds it; None: never compared."""
-    for pair in pair_rows(part, metric=metric):
+def compare(summary: Summary, split: str, a: str, b: str, metric: str) -> PairRow | None:
+    """Return `a` minus `b` on a split, whichever way round the summary holds it; None: never compared."""
+    for pair in pair_rows(summary, split, metric=metric):
         if (pair.a, pair.b) == (a, b):
             return pair
         if (pair.a, pair.b) == (b, a):
             low = None if pair.high is None else -pair.high
             high = None if pair.low is None else -pair.low
-            return PairRow(a, b, metric, -pair.difference, low, high, pair.p, pair.n)
+            return PairRow(a, b, metric, -pair.difference, low, high, pair.p, pair.n, pair.confidence)
     return None
 
 
 def reference_pairs(summary: Summary, split: str) -> list[tuple[str, list[PairRow]]]:
     """Return, for the base arm and the plain retrieval arm, each other arm minus it in the ranked score."""
-    part, metric = summary["splits"][split], summary["ranked_by"]
+    arms, metric = summary["splits"][split]["arms"], summary["ranked_by"]
     references = []
     for strategy in ("closed_book", "rag"):
         plain = [
@@ -114,7 +121,7 @@ def reference_pairs(summary: Summary, split: str) -> list[tuple[str, list[PairRo
         references += plain[:1]
     found = []
     for reference in references:
-        pairs = [compare(part, arm, reference, metric) for arm in part["arms"] if arm != reference]
+        pairs = [compare(summary, split, arm, reference, metric) for arm in arms if arm != reference]
         if any(pairs):
             found.append((reference, [pair for pair in pairs if pair is not None]))
     return found
@@ -138,11 +145,12 @@ def retrieval_table(summary: Summary) -> tuple[list[str], list[tuple[str, list[C
     return [RETRIEVAL_NAMES.get(name, name) for name in names], rows
 
 
-def kind_table(summary: Summary) -> tuple[list[str], list[tuple[str, str, int, list[Cell]]]]:
-    """Return the arms, and for each kind of question: its name, the score shown, how many questions, a cell an arm."""
-    arms = list(summary["arms"])
+def kind_table(summary: Summary, split: str) -> tuple[list[str], list[tuple[str, str, int, list[Cell]]]]:
+    """Return a split's arms, and for each kind of question: its name, the score, how many questions, a cell an arm."""
+    part = summary["splits"][split]
+    arms = list(part["arms"])
     rows = []
-    for kind, figures in summary["kinds"].items():
+    for kind, figures in part["kinds"].items():
         for name in (summary["ranked_by"], "abstention"):
             shown = {arm: scores[name] for arm, scores in figures.items() if name in scores}
             if shown:
@@ -167,6 +175,7 @@ def _best(name: str, means: Sequence[float]) -> float | None:
 
 
 def _spaced(name: str) -> str:
+    name = name.replace("peak_bytes", "peak_process_bytes")  # resident memory of the whole process, model included
     endings = {
         "_p50": ", median",
         "_p95": ", p95",

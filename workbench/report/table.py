@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +15,9 @@ WITH_INTERVAL = "F1"  # the terminal has room for one interval; the report shows
 LEFT_OUT = "over-refusal"
 
 
-def print_table(summary: Summary, console: Console | None = None) -> None:
+def print_table(summary: Summary) -> None:
     """Print both splits' tables and, above each, who leads."""
-    console = console or _wide_console()
+    console = _wide_console()
     for split, name in SPLIT_NAMES.items():
         console.print(f"\n[bold]{name}[/bold]  {_plain(lead_sentence(summary, split))}", highlight=False)
         if summary["splits"][split]["arms"]:
@@ -30,13 +28,6 @@ def _wide_console() -> Console:
     """The terminal; a pipe or a narrow window gets full rows that wrap, rather than figures cut to dots."""
     console = Console()
     return console if console.width >= WIDTH else Console(width=WIDTH)
-
-
-def render_table(summary: Summary) -> str:
-    """Return what `print_table` prints, as plain text of at most 110 columns."""
-    stream = io.StringIO()
-    print_table(summary, Console(file=stream, width=WIDTH, color_system=None, force_terminal=False))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip() + "\n"
 
 
 def _table(summary: Summary, split: str) -> Table:

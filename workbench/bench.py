@@ -111,6 +111,7 @@ class Bench:
             return {
                 "fingerprint": collection.fingerprint,
                 "update": asdict(report),
+                "events": list(collection.events),
                 "seconds": seconds,
                 "seconds_in_all": seconds_before + seconds,
                 "peak_bytes": peak.rss_bytes,
@@ -311,7 +312,7 @@ class Bench:
                 "unreadable_files": len(parts.corpus.failures),
                 "questions": len(parts.questions.questions),
             },
-            "dropped_as_copies": {leak.train_id: leak.test_id for leak in parts.questions.leaks},
+            "dropped_as_copies": [leak._asdict() for leak in parts.questions.leaks],
             "training": {
                 name: {key: value for key, value in stage.items() if key not in CLOCKED}
                 for name, stage in trained.items()

@@ -64,6 +64,8 @@ def index(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
             f"documents: {counts}, {update['n_unchanged']} unchanged; chunks: {update['n_chunks']}, of these "
             f"{update['n_embedded']} embedded now; {stage['seconds']:.1f} s"
         )
+    for event in [] if reused else stage["events"]:
+        typer.echo(event, err=True)
     for failure in bench.parts.corpus.failures:
         typer.echo(f"not read: {failure.source} ({failure.kind}): {failure.reason}", err=True)
 

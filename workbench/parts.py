@@ -185,4 +185,5 @@ class Parts:
             self.tokenizer,
             base_fingerprint=self.generator_files.fingerprint,
             prefix_cache_bytes=self.config.generation.prefix_cache_gib * 2**30,
+            stop_at_newline=self.config.generation.stop_at_newline,
         )

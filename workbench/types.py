@@ -152,6 +152,7 @@ class StopReason(StrEnum):
     """Why generation ended."""
 
     END = "end"  # the model ended its turn
+    NEWLINE = "newline"  # generation.stop_at_newline, and the model began a second line
     LENGTH = "length"  # max_new_tokens reached
 
 

@@ -9,6 +9,7 @@ from peft import PeftModel
 
 from tests.tiny import load_tiny, make_generator, make_prompts, train_tiny
 from workbench.errors import AdapterMismatchError
+from workbench.generation import LocalGenerator
 from workbench.generation.decode import decode_greedily
 from workbench.models.prefix import assemble_batch, compute_prefix
 from workbench.types import StopReason
@@ -127,3 +128,16 @@ def test_an_empty_batch_gives_an_empty_list() -> None:
     generator, _ = make_generator()
     assert generator.generate([], adapter=None, max_new_tokens=4) == []
     assert generator.score([], [], adapter=None) == []
+
+
+def test_an_answer_of_one_line_ends_before_its_line_break() -> None:
+    model, tokenizer = load_tiny()
+    newline = tokenizer.encode("\n")[-1]
+    assert newline in tokenizer.newline_ids
+    generator = LocalGenerator(model, tokenizer, base_fingerprint="b", prefix_cache_bytes=0, stop_at_newline=True)
+    prompt = make_prompts(tokenizer)[0]
+    ended = generator._finish(prompt, [*tokenizer.encode("teal "), newline], 0.0)
+    assert (ended.text, ended.stop_reason) == ("teal", StopReason.NEWLINE)
+    end = tokenizer.end_of_turn_ids[-1]
+    whole = generator._finish(prompt, [*tokenizer.encode("teal"), end], 0.0)
+    assert (whole.text, whole.stop_reason) == ("teal", StopReason.END)

@@ -106,6 +106,7 @@ class GenerationConfig(Knobs):
 
     engine: LocalEngineConfig = LocalEngineConfig()
     max_new_tokens: int = Field(32, ge=1)
+    stop_at_newline: bool = Field(False, description="an answer is one line: what comes after it is not generated")
     batch_size: int = Field(16, ge=1, description="questions a batch")
     prefix_cache_gib: float = Field(
         2.0, ge=0, description="memory for shared prefixes' keys and values, in GiB; 0: off"

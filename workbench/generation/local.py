@@ -21,13 +21,20 @@ class LocalGenerator:
     """Implements `contracts.Generator`."""
 
     def __init__(
-        self, model: Any, tokenizer: HfChatTokenizer, *, base_fingerprint: str, prefix_cache_bytes: float
+        self,
+        model: Any,
+        tokenizer: HfChatTokenizer,
+        *,
+        base_fingerprint: str,
+        prefix_cache_bytes: float,
+        stop_at_newline: bool = False,
     ) -> None:
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._base_fingerprint = base_fingerprint
         self.adapters: dict[str, Adapter] = {}
         self._end_ids = {tokenizer.end_of_turn_ids[-1], *_own_end_ids(model)}
+        self._newline_ids = tokenizer.newline_ids if stop_at_newline else frozenset()
         self.prefixes = PrefixStore(max_bytes=prefix_cache_bytes, evict=True)
 
     def load_adapter(self, name: str, folder: Path) -> None:
@@ -46,7 +53,9 @@ class LocalGenerator:
         started = read_clock(self._model.device)
         batch = self._assemble(prefixes, [prompt.suffix_ids for prompt in prompts])
         with adapter_active(self._model, adapter):
-            rows = decode_greedily(self._model, batch, end_ids=sorted(self._end_ids), max_new_tokens=max_new_tokens)
+            rows = decode_greedily(
+                self._model, batch, end_ids=sorted(self._end_ids | self._newline_ids), max_new_tokens=max_new_tokens
+            )
         share = (read_clock(self._model.device) - started) / len(prompts)
         return [
             self._finish(prompt, ids, share + (prefix.seconds if prefix else 0.0))
@@ -77,13 +86,20 @@ class LocalGenerator:
         return self.prefixes.get(owner, ids, lambda: compute_prefix(self._model, ids))
 
     def _finish(self, prompt: Prompt, ids: list[int], seconds: float) -> Generation:
-        ended = ids[-1] in self._end_ids
+        n_new, stop_reason = len(ids), StopReason.LENGTH
+        if ids[-1] in self._end_ids:
+            stop_reason, ids = StopReason.END, ids[:-1]
+        elif ids[-1] in self._newline_ids:
+            stop_reason = StopReason.NEWLINE
+        text = self._tokenizer.decode(ids)
+        if stop_reason is StopReason.NEWLINE:  # the last token may hold a character before its line break
+            text = text.split("\n", 1)[0]
         return Generation(
-            text=self._tokenizer.decode(ids[:-1] if ended else ids).strip(),
+            text=text.strip(),
             prompt_tokens=prompt.token_count,
-            new_tokens=len(ids),
+            new_tokens=n_new,
             seconds=seconds,
-            stop_reason=StopReason.END if ended else StopReason.LENGTH,
+            stop_reason=stop_reason,
         )
 
 

@@ -88,6 +88,11 @@ class HfChatTokenizer:
         raise ModelIntegrityError(f"{self._name}: its chat template writes no control token after the model's turn")
 
     @cached_property
+    def newline_ids(self) -> frozenset[int]:
+        """The tokens whose text holds a line break."""
+        return frozenset(number for number in range(len(self._tokenizer)) if "\n" in self.decode([number]))
+
+    @cached_property
     def template_hash(self) -> str:
         """SHA-256 (hex) of the chat template and the special tokens. An adapter is bound to it."""
         tokens = {role: str(token) for role, token in self._tokenizer.special_tokens_map.items()}

@@ -72,7 +72,7 @@ def train_adapter(job: TrainingJob, model: Any, folder: Path, *, pad_id: int) ->
     """
     if not job.rows:
         raise TrainingError(
-            f"adapter {job.name!r} has no training rows: give questions of split train (a reader needs their `relevant` "
+            f"adapter {job.name!r} has no training rows: give train questions (a reader needs their `relevant` "
             f"spans), or raise training.max_tokens"
         )
     peft_model = create_adapter(model, job.name, job.recipe, seed=job.seed)

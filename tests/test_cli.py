@@ -50,6 +50,7 @@ def test_a_broken_line_of_questions_is_named(experiment: Path, tmp_path: Path) -
     result = workbench("run", str(experiment), "--out", str(tmp_path / "out"))
     assert result.returncode == 1
     assert "questions.jsonl:17" in result.stderr
+    assert not (tmp_path / "out/collection").exists()  # told before any work was done
 
 
 def test_wrong_usage_is_exit_code_2() -> None:

@@ -61,6 +61,7 @@ class Bench:
 
     def run(self) -> Path:
         """Run every stage that is not up to date and return the path of report.html."""
+        self.parts.check()
         self.index()
         self.train()
         self.evaluate()
@@ -121,6 +122,7 @@ class Bench:
 
     def train(self) -> dict[str, dict[str, Any]]:
         """Train the adapters the arms name; return what each stage recorded."""
+        self.parts.check()
         return self._trained
 
     @cached_property

@@ -90,6 +90,11 @@ class Parts:
         self.config = config
         self.collection_folder = folder / "collection"
 
+    def check(self) -> None:
+        """Find the models and read corpus and questions, so that a mistake in them is told before any work is done."""
+        for part in ("generator_files", "embedder_files", "questions"):
+            getattr(self, part)
+
     @cached_property
     def _question_file(self) -> QuestionFile:
         if self.config.corpus.path is None:

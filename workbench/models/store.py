@@ -258,7 +258,7 @@ def _missing(reference: str) -> MissingModelError:
         )
     known = [row.name for row in list_models()]
     nearest = difflib.get_close_matches(reference, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are: {', '.join(known)}"
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are: {', '.join(known)}."
     return MissingModelError(
         f"no model is called {reference!r} and no folder is there; {hint} See: workbench models list"
     )

@@ -2,13 +2,23 @@
 
 import errno
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from workbench.errors import BusyError, RunMismatchError
-from workbench.runs import Run, append_lines, fingerprint, new_folder, read_lines, recover_folder, write_atomically
+from workbench.runs import (
+    Run,
+    append_lines,
+    fingerprint,
+    new_folder,
+    read_lines,
+    recover_folder,
+    uninterrupted,
+    write_atomically,
+)
 from workbench.types import Span
 
 
@@ -96,3 +106,12 @@ def test_two_processes_do_not_work_on_one_stage(tmp_path: Path) -> None:
         return {}
 
     assert Run(tmp_path).stage("s", "a", work) == ({}, False)
+
+
+def test_ctrl_c_waits_for_the_end_of_the_block() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("the rest")
+    assert done == ["the rest"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

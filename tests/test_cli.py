@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from workbench.cli import main
+
 
 def workbench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -68,3 +70,15 @@ def test_the_verbs_work_step_by_step(experiment: Path, tmp_path: Path) -> None:
     assert "[1] " in asked.stderr
     assert "report.html" in workbench("report", str(tmp_path / "out")).stdout
     assert "differing: nothing" in workbench("compare", *[str(tmp_path / "out")] * 2).stdout
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.models.list_models", interrupted)
+    monkeypatch.setattr("sys.argv", ["workbench", "models", "list"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert "the same command goes on where it stopped" in capsys.readouterr().err

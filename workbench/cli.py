@@ -26,6 +26,8 @@ app = typer.Typer(
 models_app = typer.Typer(help="Find, fetch and inspect local models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
 Config = Annotated[Path, typer.Argument(help="the experiment's YAML file, for example configs/quickstart.yaml")]
 Out = Annotated[Path | None, typer.Option(help="the run's folder; default: runs/NAME")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="override one knob; repeatable")]
@@ -178,9 +180,10 @@ def main() -> None:
         app()
     except (WorkbenchError, OSError) as error:  # OSError: disk full, no permission, a failing disk
         sys.exit(_say(error))
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+    except SystemExit as exit_:  # Typer turns KeyboardInterrupt into this
+        if exit_.code == INTERRUPTED:
+            print("\nworkbench: interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
+        raise
 
 
 def _say(error: Exception) -> int:

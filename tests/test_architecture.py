@@ -5,12 +5,12 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "workbench"
 FLOORS = (
-    {"types", "errors", "locking"},
+    {"types", "filters", "errors", "locking"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "bench"},
+    {"parts", "inputs", "reporting", "library", "bench"},
     {"cli"},
     {"__main__"},
 )

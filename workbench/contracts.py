@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from workbench.types import (
+    EVERYTHING,
     Chunk,
     EmbedderIdentity,
     Float32,
@@ -19,6 +20,7 @@ from workbench.types import (
     Prompt,
     Question,
     Ranking,
+    Scope,
 )
 
 
@@ -54,8 +56,18 @@ class Embedder(TokenOffsets, Protocol):
 class Retriever(Protocol):
     """A question to a ranking."""
 
-    def search(self, question: str, *, k: int) -> Ranking:
-        """Return at most `k` hits, best first, no chunk twice. Nothing found is an empty ranking, not an error."""
+    def search(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> Ranking:
+        """Return at most `k` hits from documents in `scope`, best first, no chunk twice.
+
+        Nothing found is an empty ranking, not an error.
+        """
+
+
+class Reranker(Protocol):
+    """A model that reads question and text together."""
+
+    def score(self, question: str, texts: Sequence[str]) -> Float32:
+        """Return shape (N,), higher is better, comparable between questions. No texts: shape (0,)."""
 
 
 class ChatTokenizer(Protocol):

@@ -1,6 +1,6 @@
 """The nouns: what flows between rooms (frozen dataclasses) and what crosses the disk (pydantic models).
 
-Nothing here computes; nothing here imports another room.
+Nothing here computes; nothing here imports another room but the filters on metadata, a noun of their own.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from workbench.filters import Filter
+
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+Fact = str | int | float | bool | tuple[str, ...]  # one value of a document's metadata; dates are ISO 8601 text
 
 
 class BlockKind(StrEnum):
@@ -47,12 +52,15 @@ class Parsed:
     title: str
     text: str
     blocks: tuple[Block, ...]
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Fact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with structure. `id` is the path below the corpus folder (posix), so the same file keeps its id."""
+    """A text with structure. `id` is the path below the corpus folder (posix), so the same file keeps its id.
+
+    `readers` are the principals (users, groups, tenants) that may find it; None: everybody.
+    """
 
     id: str
     source: str
@@ -60,7 +68,8 @@ class Document:
     text: str
     blocks: tuple[Block, ...]
     fingerprint: str  # SHA-256 of title, text and blocks, in hex
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Fact] = field(default_factory=dict)
+    readers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,10 @@ class ReadFailure:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One span of a document: `document.text[start:end] == text`, in characters, end exclusive."""
+    """One span of a document: `document.text[start:end] == text`, in characters, end exclusive.
+
+    A chunk that starts inside a table carries the table's header rows in `header`; where it holds them itself, none.
+    """
 
     id: str
     document_id: str
@@ -83,16 +95,17 @@ class Chunk:
     text: str
     headings: tuple[str, ...] = ()
     page: int | None = None
+    header: str = ""
 
     @property
     def context(self) -> str:
-        """Where the chunk stands, for people and for the embedder: its heading path on one line; may be empty."""
-        return " > ".join(self.headings)
+        """Where the chunk stands, for people and models: its heading path on one line, its table header below."""
+        return "\n".join(line for line in (" > ".join(self.headings), self.header) if line)
 
     @property
     def indexed_text(self) -> str:
-        """What is embedded and searched: the heading path, a newline, the text."""
-        return f"{self.context}\n{self.text}" if self.headings else self.text
+        """What is embedded and searched: the context, a newline, the text."""
+        return f"{self.context}\n{self.text}" if self.context else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,18 @@ class EmbedderIdentity:
     normalised: bool
     question_prompt: str = ""
     document_prompt: str = ""
+    backend: str = "torch-float32"  # what computed the vectors, and in which precision
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which documents a search may see at all: handed into the search, never applied to its results."""
+
+    filter: Filter | None = None  # on metadata; None: all documents
+    principals: frozenset[str] | None = None  # who asks; None: the owner of the collection, who sees everything
+
+
+EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +166,7 @@ class Prompt:
     hits: Ranking = ()
     cut: Ranking = ()  # hits that did not fit the token budget
     found: Ranking = ()  # all that retrieval found, to the recorded depth
+    refused: bool = False  # nothing found scores above the threshold: not generated, `hits` are the nearest evidence
 
     @property
     def token_count(self) -> int:

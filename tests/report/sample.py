@@ -4,7 +4,7 @@ import random
 from functools import cache
 
 from workbench.config import EvaluationConfig
-from workbench.config.knobs import DEFAULT_ARMS
+from workbench.config.experiment import DEFAULT_ARMS
 from workbench.evaluation import score_answer, summarise
 from workbench.report import ReportData
 from workbench.types import (

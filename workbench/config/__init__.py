@@ -1,29 +1,32 @@
 """Every knob, typed, with unit and range; YAML in; unknown keys refused with file, line and the nearest key."""
 
-from workbench.config.knobs import (
+from workbench.config.experiment import (
     AdapterConfig,
     ArmConfig,
-    ChunkingConfig,
-    DenseConfig,
-    DiversityConfig,
     EvaluationConfig,
-    ExpansionConfig,
     ExperimentConfig,
-    FusionConfig,
     GenerationConfig,
-    IndexConfig,
-    LexicalConfig,
-    ModelsConfig,
     PromptConfig,
     QuestionsConfig,
     RecipeConfig,
-    RerankConfig,
-    RetrievalConfig,
-    RetrieverConfig,
     SplitConfig,
     TrainingConfig,
 )
-from workbench.config.load import dump_config, load_config
+from workbench.config.knowledge import (
+    ChunkingConfig,
+    DenseConfig,
+    DiversityConfig,
+    ExpansionConfig,
+    FusionConfig,
+    IndexConfig,
+    LexicalConfig,
+    LibraryConfig,
+    ModelsConfig,
+    RerankConfig,
+    RetrievalConfig,
+    RetrieverConfig,
+)
+from workbench.config.load import dump_config, load_config, parse_config
 
 __all__ = [
     "AdapterConfig",
@@ -38,6 +41,7 @@ __all__ = [
     "GenerationConfig",
     "IndexConfig",
     "LexicalConfig",
+    "LibraryConfig",
     "ModelsConfig",
     "PromptConfig",
     "QuestionsConfig",
@@ -49,4 +53,5 @@ __all__ = [
     "TrainingConfig",
     "dump_config",
     "load_config",
+    "parse_config",
 ]

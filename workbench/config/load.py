@@ -1,4 +1,4 @@
-"""YAML file + overrides → ExperimentConfig. All faults at once, each with file, line and the nearest known key.
+"""YAML file + overrides → a checked config. All faults at once, each with file, line and the nearest known key.
 
 ruamel reads YAML 1.2: `2e-4` is a number and `no` a string, which PyYAML gets wrong.
 """
@@ -10,15 +10,18 @@ import types
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from workbench.config.knobs import ExperimentConfig
+from workbench.config.base import Knobs
+from workbench.config.experiment import ExperimentConfig
 from workbench.errors import ConfigError
+
+Section = TypeVar("Section", bound=Knobs)
 
 
 def load_config(path: Path, *, overrides: Sequence[str] = ()) -> ExperimentConfig:
@@ -38,16 +41,26 @@ def load_config(path: Path, *, overrides: Sequence[str] = ()) -> ExperimentConfi
         raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, CommentedMap):
         raise ConfigError(f"{path}: holds {type(tree).__name__}, expected keys such as `name:` and `questions:`")
+    return parse_config(tree, ExperimentConfig, path, overrides=overrides)
+
+
+def parse_config(tree: CommentedMap, kind: type[Section], path: Path, *, overrides: Sequence[str] = ()) -> Section:
+    """Check a YAML tree as a config of `kind`; `overrides` win over the tree, `path` is named in what is wrong.
+
+    Raises:
+        ConfigError: every fault found, one a line.
+    """
     for override in overrides:
         _apply(tree, override)
     try:
-        return ExperimentConfig.model_validate(_plain(tree))
+        return kind.model_validate(_plain(tree))
     except ValidationError as error:
         faults = sorted(error.errors(), key=lambda fault: _line(tree, fault["loc"]))
-        raise ConfigError("\n".join(_explain(fault, tree, path, set(overrides)) for fault in faults)) from error
+        lines = [_explain(fault, tree, path, set(overrides), kind) for fault in faults]
+        raise ConfigError("\n".join(lines)) from error
 
 
-def dump_config(config: ExperimentConfig) -> str:
+def dump_config(config: Knobs) -> str:
     """Return the resolved config as YAML that `load_config` reads back to an equal object."""
     stream = StringIO()
     yaml = YAML()
@@ -83,15 +96,16 @@ def _plain(node: Any) -> Any:
     return node
 
 
-def _explain(fault: Any, tree: CommentedMap, path: Path, overrides: set[str]) -> str:
+def _explain(fault: Any, tree: CommentedMap, path: Path, overrides: set[str], kind: type[Knobs]) -> str:
     location = [part for part in fault["loc"] if not _is_tag(part, fault["loc"], tree)]
     dotted = ".".join(str(part) for part in location)
     where = f"{path}:{_line(tree, location)}"
     if any(override.split("=")[0] == dotted for override in overrides):
         where = "--set"
     if fault["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1]), n=1, cutoff=0.5)
-        hint = f"; did you mean `{nearest[0]}`?" if nearest else f"; known: {', '.join(_known_keys(location[:-1]))}"
+        known = _known_keys(location[:-1], kind)
+        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"; did you mean `{nearest[0]}`?" if nearest else f"; known: {', '.join(known)}"
         return f"{where}: unknown key `{dotted}`{hint}"
     if fault["type"] == "missing":
         return f"{where}: `{dotted}` is required"
@@ -127,9 +141,9 @@ def _line(tree: CommentedMap, location: Sequence[Any]) -> int:
     return line
 
 
-def _known_keys(location: Sequence[Any]) -> list[str]:
+def _known_keys(location: Sequence[Any], kind: type[Knobs]) -> list[str]:
     """Return the field names of the section at `location`, following unions and dictionaries of sections."""
-    models: list[type[BaseModel]] = [ExperimentConfig]
+    models: list[type[BaseModel]] = [kind]
     for part in location:
         models = [
             model

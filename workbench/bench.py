@@ -19,7 +19,7 @@ from workbench.config import ExperimentConfig, dump_config
 from workbench.corpus import chunk_documents
 from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
-from workbench.evaluation.runner import Arm, answer_questions
+from workbench.evaluation.runner import Arm, answer_questions, refuse
 from workbench.hardware import PeakMemory, describe_machine, describe_versions
 from workbench.inputs import answer_inputs, index_inputs, train_inputs
 from workbench.knowledge import Collection
@@ -255,6 +255,7 @@ class Bench:
             folder / CASES,
             batch_size=self.config.generation.batch_size,
             max_new_tokens=self.config.generation.max_new_tokens,
+            not_found=self.config.prompt.not_found,
         )
         return {"records": len(records), "made_with": _made_with()}
 
@@ -346,6 +347,8 @@ class Bench:
             )
         ready = self._arm(arm)
         prompt = ready.strategy.prompt(Question(id="asked", text=question))
+        if prompt.refused:
+            return Answer("asked", prompt, refuse(self.config.prompt.not_found), ())
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))

@@ -180,6 +180,7 @@ class StopReason(StrEnum):
     END = "end"  # the model ended its turn
     NEWLINE = "newline"  # generation.stop_at_newline, and the model began a second line
     LENGTH = "length"  # max_new_tokens reached
+    REFUSED = "refused"  # not generated: retrieval.threshold says that the documents do not hold the answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The runner: every question through every arm, fixed batches, one line an answer, no answer twice."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from workbench.generation import ScriptedGenerator
 from workbench.prompting import PromptBuilder
 from workbench.runs import read_lines
 from workbench.strategies import ClosedBook
-from workbench.types import CaseRecord, Prompt, Question, Split
+from workbench.types import CaseRecord, Prompt, Question, Split, StopReason
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
 QUESTIONS = [
@@ -33,7 +34,9 @@ def script(prompt: Prompt, adapter: str | None) -> str:
 
 
 def answer(path: Path, generator: ScriptedGenerator) -> list[CaseRecord]:
-    return answer_questions(QUESTIONS, make_arms(), generator, path, batch_size=3, max_new_tokens=5)
+    return answer_questions(
+        QUESTIONS, make_arms(), generator, path, batch_size=3, max_new_tokens=5, not_found="not here"
+    )
 
 
 def test_every_question_meets_every_arm_in_the_order_given(tmp_path: Path) -> None:
@@ -75,6 +78,26 @@ def test_a_question_without_a_prompt_is_a_recorded_error_and_the_rest_goes_on(tm
         tmp_path / "c",
         batch_size=3,
         max_new_tokens=5,
+        not_found="not here",
     )
     assert [record.error for record in records] == [None, None, "too long", None, None, None, None]
     assert records[2].answer == ""
+
+
+def test_a_refused_prompt_is_answered_without_the_model(tmp_path: Path) -> None:
+    inner = make_arms()[0].strategy
+
+    class Threshold:
+        def prompt(self, question: Question) -> Prompt:
+            return replace(inner.prompt(question), refused=question.id == "q1")
+
+    generator = ScriptedGenerator(script)
+    arms = [Arm("rag", Threshold(), None)]
+    path = tmp_path / "cases.jsonl"
+    records = answer_questions(QUESTIONS, arms, generator, path, batch_size=3, max_new_tokens=5, not_found="not here")
+    refused = records[1]
+    assert (refused.answer, refused.stop_reason) == ("not here", StopReason.REFUSED)
+    assert refused.costs is not None
+    assert refused.costs.new_tokens == 0
+    assert [record.answer for record in records[2:4]] == ["no idea", "answer 3"]
+    assert sum(n for n, _ in generator.calls) == len(QUESTIONS) - 1

@@ -18,7 +18,7 @@ from workbench.errors import PromptBudgetError
 from workbench.hardware import PeakMemory
 from workbench.prompting import read_citations
 from workbench.runs import append_lines, read_lines
-from workbench.types import CaseCosts, CaseRecord, Generation, HitRecord, Prompt, Question, Split
+from workbench.types import CaseCosts, CaseRecord, Generation, HitRecord, Prompt, Question, Split, StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,12 @@ def answer_questions(
     *,
     batch_size: int,
     max_new_tokens: int,
+    not_found: str,
 ) -> list[CaseRecord]:
     """Answer what `records_path` does not hold yet, append it there, and return all records, arm by arm in order.
 
     Scores hold only `gold_logprob` (nats a token of the first accepted answer); the other metrics need no model.
+    A prompt that retrieval refused is answered with `not_found`, and nothing is generated.
     """
     done = {(record.arm, record.question_id): record for record in read_lines(records_path, CaseRecord)}
     asked = {arm.name: {q.id: _ask(arm, q) for q in questions} for arm in tqdm(arms, desc="prompts")}
@@ -61,7 +63,9 @@ def answer_questions(
                     # The whole batch again, even if one line is missing: composition decides bits.
                     cases = [asked[arm.name][question.id] for question in batch]
                     with PeakMemory() as peak:
-                        records = _answer_batch(arm, cases, generator, max_new_tokens=max_new_tokens)
+                        records = _answer_batch(
+                            arm, cases, generator, max_new_tokens=max_new_tokens, not_found=not_found
+                        )
                     records = [_with_peak(record, peak) for record in records]
                     fresh = [record for record in records if (arm.name, record.question_id) not in done]
                     append_lines(records_path, fresh)
@@ -93,15 +97,18 @@ def _ask(arm: Arm, question: Question) -> _Asked:
     return _Asked(question, prompt, time.perf_counter() - started)
 
 
-def _answer_batch(arm: Arm, cases: Sequence[_Asked], generator: Generator, *, max_new_tokens: int) -> list[CaseRecord]:
+def refuse(not_found: str) -> Generation:
+    """Return the answer to a prompt that retrieval refused: no token was read or written."""
+    return Generation(not_found, prompt_tokens=0, new_tokens=0, seconds=0.0, stop_reason=StopReason.REFUSED)
+
+
+def _answer_batch(
+    arm: Arm, cases: Sequence[_Asked], generator: Generator, *, max_new_tokens: int, not_found: str
+) -> list[CaseRecord]:
     prompts = {case.question.id: case.prompt for case in cases if case.prompt is not None}
-    generations = dict(
-        zip(
-            prompts,
-            generator.generate(list(prompts.values()), adapter=arm.adapter, max_new_tokens=max_new_tokens),
-            strict=True,
-        )
-    )
+    accepted = {id_: prompt for id_, prompt in prompts.items() if not prompt.refused}
+    written = generator.generate(list(accepted.values()), adapter=arm.adapter, max_new_tokens=max_new_tokens)
+    generations = dict.fromkeys(prompts, refuse(not_found)) | dict(zip(accepted, written, strict=True))
     answerable = [case.question for case in cases if case.question.answerable and case.question.id in prompts]
     scores = generator.score(
         [prompts[question.id] for question in answerable],

@@ -1,36 +1,19 @@
-"""The command line: one verb, one `Bench` method; no logic. Errors are one line on stderr.
-
-Exit codes: 0 done, 1 mend it (the message says how), 2 wrong usage, 130 interrupted (the same command goes on).
-Nothing heavy is imported before a verb runs: `workbench --help` must answer at once.
-"""
+"""The verbs of an experiment: each loads the YAML and calls one method of `Bench`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.errors import WorkbenchError
+from workbench.cli.app import Overrides
 
 if TYPE_CHECKING:
     from workbench.bench import Bench
 
-app = typer.Typer(
-    help="Base model, RAG, LoRA or both? Measured offline, on your corpus and your hardware.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-models_app = typer.Typer(help="Find, fetch and inspect local models.", no_args_is_help=True)
-app.add_typer(models_app, name="models")
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
-
 Config = Annotated[Path, typer.Argument(help="the experiment's YAML file, for example configs/quickstart.yaml")]
 Out = Annotated[Path | None, typer.Option(help="the run's folder; default: runs/NAME")]
-Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="override one knob; repeatable")]
 RunFolder = Annotated[Path, typer.Argument(help="a run's folder, for example runs/quickstart")]
 
 
@@ -43,7 +26,6 @@ def _bench(config: Path, out: Path | None, overrides: list[str]) -> Bench:
     return Bench(loaded, out=out)
 
 
-@app.command()
 def run(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006  (typer copies defaults)
     """Index, train, answer, score and report: all stages that are not up to date."""
     bench = _bench(config, out, overrides)
@@ -52,7 +34,6 @@ def run(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # 
     typer.echo(f"report: {path}")
 
 
-@app.command()
 def index(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Bring the collection in line with the corpus; only what changed is embedded."""
     bench = _bench(config, out, overrides)
@@ -72,7 +53,6 @@ def index(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
         typer.echo(f"not read: {failure.source} ({failure.kind}): {failure.reason}", err=True)
 
 
-@app.command()
 def train(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Train the adapters that the arms name; continues an interrupted training."""
     for name, stage in _bench(config, out, overrides).train().items():
@@ -86,7 +66,6 @@ def train(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
             typer.echo(f"{name}: the held-out loss never fell, so the adapter kept is the untrained one", err=True)
 
 
-@app.command()
 def evaluate(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Answer the test questions with every arm and score them (indexes and trains first if needed)."""
     bench = _bench(config, out, overrides)
@@ -94,7 +73,6 @@ def evaluate(config: Config, out: Out = None, overrides: Overrides = []) -> None
     _print_summary(bench.run_folder.folder)
 
 
-@app.command()
 def ask(
     config: Config,
     question: Annotated[str, typer.Argument(help="the question")],
@@ -112,7 +90,6 @@ def ask(
         typer.echo(f"{mark}[{number}] {place}  {' '.join(hit.chunk.text.split())[:100]}", err=True)
 
 
-@app.command()
 def report(folder: RunFolder) -> None:
     """Write report.md and report.html again from a run's files."""
     from workbench.reporting import write_run_report
@@ -120,7 +97,6 @@ def report(folder: RunFolder) -> None:
     typer.echo(f"report: {write_run_report(folder)}")
 
 
-@app.command()
 def compare(first: RunFolder, second: RunFolder) -> None:
     """Set two runs side by side: what differs between them, and each shared arm's paired difference."""
     from workbench.reporting import compare_run_folders
@@ -135,66 +111,12 @@ def compare(first: RunFolder, second: RunFolder) -> None:
         )
 
 
-@models_app.command("list")
-def list_models() -> None:
-    """Show the models of the catalogue and those added here."""
-    from workbench.models import list_models as rows
-
-    for row in rows():
-        typer.echo(
-            f"{row.name:24} {'here' if row.installed else '-':5} {row.kind:10} {row.licence:12} {row.description}"
-        )
-
-
-@models_app.command()
-def fetch(name: Annotated[str, typer.Argument(help="a catalogue name, or hf:OWNER/NAME@REVISION")]) -> None:
-    """Bring a model to this machine, check it, and keep it under WORKBENCH_HOME."""
-    from workbench.models import fetch_model
-
-    typer.echo(fetch_model(name, on_progress=lambda line: typer.echo(line, err=True)).folder)
-
-
-@models_app.command()
-def add(
-    folder: Annotated[Path, typer.Argument(help="a folder of safetensors, JSON and text")],
-    name: Annotated[str | None, typer.Option(help="the name to keep it under; default: the folder's")] = None,
-) -> None:
-    """Vet a local model folder and copy it to WORKBENCH_HOME."""
-    from workbench.models import add_folder
-
-    typer.echo(add_folder(folder, name).folder)
-
-
-@models_app.command()
-def show(name: Annotated[str, typer.Argument(help="a model's name or folder")]) -> None:
-    """Show a model's source, licence, files and fingerprint."""
-    from workbench.models import show_model
-
-    for key, value in show_model(name).items():
-        typer.echo(f"{key}: {value}")
-
-
-def main() -> None:
-    """Run the command line; a WorkbenchError becomes one line and exit code 1."""
-    try:
-        app()
-    except (WorkbenchError, OSError) as error:  # OSError: disk full, no permission, a failing disk
-        sys.exit(_say(error))
-    except SystemExit as exit_:  # Typer turns KeyboardInterrupt into this
-        if exit_.code == INTERRUPTED:
-            print("\nworkbench: interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
-        raise
-
-
-def _say(error: Exception) -> int:
-    for line in str(error).splitlines():
-        print(f"workbench: {line}", file=sys.stderr)  # noqa: T201
-    return 1
-
-
 def _print_summary(folder: Path) -> None:
     import json
 
     from workbench.report import print_table
 
     print_table(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+
+
+VERBS = (run, index, train, evaluate, ask, report, compare)

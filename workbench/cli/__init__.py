@@ -1,0 +1,41 @@
+"""The command line: one verb, one method; no logic. Errors are one line on stderr.
+
+Exit codes: 0 done, 1 mend it (the message says how), 2 wrong usage, 130 interrupted (the same command goes on).
+Nothing heavy is imported before a verb runs: `workbench --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from workbench.cli.app import INTERRUPTED, app
+from workbench.cli.collections import VERBS as COLLECTION_VERBS
+from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
+from workbench.cli.models import models_app
+from workbench.errors import WorkbenchError
+
+__all__ = ["app", "main"]
+
+for verb in EXPERIMENT_VERBS:
+    app.command(rich_help_panel="Experiments")(verb)
+for verb in COLLECTION_VERBS:
+    app.command(rich_help_panel="Collections")(verb)
+app.add_typer(models_app, name="models", rich_help_panel="Models")
+
+
+def main() -> None:
+    """Run the command line; a WorkbenchError becomes one line and exit code 1."""
+    try:
+        app()
+    except (WorkbenchError, OSError) as error:  # OSError: disk full, no permission, a failing disk
+        sys.exit(_say(error))
+    except SystemExit as exit_:  # Typer turns KeyboardInterrupt into this
+        if exit_.code == INTERRUPTED:
+            print("\nworkbench: interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
+        raise
+
+
+def _say(error: Exception) -> int:
+    for line in str(error).splitlines():
+        print(f"workbench: {line}", file=sys.stderr)  # noqa: T201
+    return 1

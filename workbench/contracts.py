@@ -12,8 +12,10 @@ from typing import Protocol
 from workbench.types import (
     EVERYTHING,
     Chunk,
+    Document,
     EmbedderIdentity,
     Float32,
+    Found,
     Generation,
     Message,
     Parsed,
@@ -61,6 +63,13 @@ class Retriever(Protocol):
 
         Nothing found is an empty ranking, not an error.
         """
+
+
+class Finder(Retriever, Protocol):
+    """A retriever that also knows when what it found is not enough."""
+
+    def find(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> Found:
+        """Return the ranking `search` returns, and whether it is enough to answer from."""
 
 
 class Reranker(Protocol):
@@ -118,7 +127,28 @@ class Metric(Protocol):
 
 
 class ChunkStore(Protocol):
-    """What a retriever needs of a collection."""
+    """What retrieval needs of a collection. An unknown id is a KeyError everywhere."""
+
+    def require(self, identity: EmbedderIdentity) -> None:
+        """Raise StaleIndexError if the collection was built with another embedder."""
+
+    def search_vectors(self, vector: Float32, *, k: int, scope: Scope = EVERYTHING) -> list[tuple[str, float]]:
+        """Return the `k` nearest (chunk id, inner product) to `vector`, shape (D,), best first, ties by id."""
+
+    def search_words(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> list[tuple[str, float]]:
+        """Return the `k` best (chunk id, BM25 above 0), best first, ties by id; may be empty."""
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
-        """Return the chunks in the order of `ids`. Raises KeyError for an unknown id."""
+        """Return the chunks in the order of `ids`."""
+
+    def vectors_of(self, ids: Sequence[str]) -> Float32:
+        """Return shape (N, D), unit rows, in the order of `ids`."""
+
+    def neighbours(self, chunk_id: str, *, before: int, after: int) -> list[Chunk]:
+        """Return the chunk between up to `before` and `after` chunks of its document, in the document's order."""
+
+    def section(self, chunk_id: str) -> list[Chunk]:
+        """Return the unbroken run of chunks around this one that share its heading path, in the document's order."""
+
+    def document(self, id_: str) -> Document:
+        """Return one document."""

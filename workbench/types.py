@@ -145,6 +145,15 @@ class Hit:
 Ranking = tuple[Hit, ...]  # best first; no chunk twice; equal scores in order of chunk id
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What retrieval has for a question, and whether it is enough to answer from."""
+
+    ranking: Ranking  # the nearest evidence, also where it is not enough
+    best_score: float | None  # of the best hit after the last step that scores; None: nothing found
+    answerable: bool  # False: a threshold is set, and `best_score` is below it or there is none
+
+
 class Message(NamedTuple):
     """One chat turn."""
 

@@ -6,7 +6,7 @@ from tests.tiny import load_tiny
 from workbench.config import ArmConfig, PromptConfig, RetrievalConfig
 from workbench.prompting import PromptBuilder
 from workbench.strategies import GoldPassages, build_strategy
-from workbench.types import Chunk, Hit, Prompt, Question, Ranking, Span
+from workbench.types import EVERYTHING, Chunk, Found, Hit, Prompt, Question, Ranking, Scope, Span
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
 CHUNKS = [
@@ -16,23 +16,26 @@ CHUNKS = [
 ]
 
 
-class ScriptedRetriever:
-    """Finds the same chunks for every question."""
+class ScriptedFinder:
+    """Finds the same chunks for every question; enough to answer from, unless it asks for something forbidden."""
 
-    def search(self, question: str, *, k: int) -> Ranking:
+    def search(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> Ranking:
         return tuple(Hit(chunk, 1.0 - place / 10) for place, chunk in enumerate(CHUNKS[:k]))
 
+    def find(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> Found:
+        return Found(self.search(question, k=k), 1.0, answerable="unknown" not in question)
 
-def ask(strategy: str, *relevant: Span) -> Prompt:
+
+def ask(strategy: str, *relevant: Span, text: str = "What?") -> Prompt:
     _, tokenizer = load_tiny()
     built = build_strategy(
         ArmConfig.model_validate({"strategy": strategy}),
         RetrievalConfig(depth=3, passages=2),
         builder=PromptBuilder(tokenizer, PromptConfig(max_tokens=2000)),
-        retriever=ScriptedRetriever,
+        finder=ScriptedFinder,
         gold=lambda: GoldPassages(CHUNKS),
     )
-    return built.prompt(Question(id="q", text="What?", answers=("x",), relevant=relevant))
+    return built.prompt(Question(id="q", text=text, answers=("x",), relevant=relevant))
 
 
 def ids(ranking: Ranking) -> list[str]:
@@ -47,6 +50,13 @@ def test_rag_offers_the_best_passages_and_records_the_deeper_search() -> None:
     prompt = ask("rag")
     assert ids(prompt.hits) == ["d:0-10", "d:8-20"]
     assert ids(prompt.found) == ["d:0-10", "d:8-20", "e:0-10"]
+
+
+def test_rag_keeps_the_nearest_evidence_of_what_it_refuses() -> None:
+    assert not ask("rag").refused
+    prompt = ask("rag", text="What is unknown?")
+    assert prompt.refused
+    assert ids(prompt.hits) == ["d:0-10", "d:8-20"]
 
 
 def test_the_oracle_offers_one_chunk_a_span_preferring_the_one_that_holds_it_whole() -> None:

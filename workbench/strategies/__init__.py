@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from workbench.config import ArmConfig, RetrievalConfig
-from workbench.contracts import Retriever, Strategy
+from workbench.contracts import Finder, Strategy
 from workbench.prompting import PromptBuilder
 from workbench.strategies.closed_book import ClosedBook
 from workbench.strategies.gold import GoldPassages
@@ -21,7 +21,7 @@ def build_strategy(
     retrieval: RetrievalConfig,
     *,
     builder: PromptBuilder,
-    retriever: Callable[[], Retriever],
+    finder: Callable[[], Finder],
     gold: Callable[[], GoldPassages],
 ) -> Strategy:
     """Return the strategy an arm names; only what it needs is built."""
@@ -29,7 +29,7 @@ def build_strategy(
         case "closed_book":
             return ClosedBook(builder)
         case "rag":
-            return Rag(retriever(), builder, depth=retrieval.depth, passages=retrieval.passages)
+            return Rag(finder(), builder, depth=retrieval.depth, passages=retrieval.passages)
         case "oracle":
             return Oracle(gold(), builder)
         case _:

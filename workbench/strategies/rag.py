@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workbench.contracts import Retriever
+from workbench.contracts import Finder
 from workbench.prompting import PromptBuilder
 from workbench.types import Prompt, Question
 
@@ -12,13 +12,17 @@ from workbench.types import Prompt, Question
 class Rag:
     """Implements `contracts.Strategy`."""
 
-    def __init__(self, retriever: Retriever, builder: PromptBuilder, *, depth: int, passages: int) -> None:
-        self._retriever = retriever
+    def __init__(self, finder: Finder, builder: PromptBuilder, *, depth: int, passages: int) -> None:
+        self._finder = finder
         self._builder = builder
         self._depth = depth
         self._passages = passages
 
     def prompt(self, question: Question) -> Prompt:
-        """Search `depth` deep, for the record; offer the best `passages` to the prompt."""
-        found = self._retriever.search(question.text, k=self._depth)
-        return replace(self._builder.build(question.text, found[: self._passages]), found=found)
+        """Search `depth` deep, for the record; offer the best `passages` to the prompt.
+
+        Where they are not enough to answer from, the prompt says so, and its hits are the nearest evidence.
+        """
+        found = self._finder.find(question.text, k=self._depth)
+        prompt = self._builder.build(question.text, found.ranking[: self._passages])
+        return replace(prompt, found=found.ranking, refused=not found.answerable)

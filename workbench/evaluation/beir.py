@@ -197,8 +197,8 @@ def _read_judgments(path: Path, queries: Collection[str], documents: Collection[
         name, line = min(unknown.items(), key=lambda item: item[1])
         raise QuestionFileError(
             f"{path.name}:{line}: {name!r} is unknown; the judgments name {len(unknown_queries)} queries that "
-            f"{QUERIES} (it has {len(queries)}) does not hold and {len(unknown_documents)} documents that {CORPUS} (it has "
-            f"{len(documents)}) does not hold; put files of one data set together"
+            f"{QUERIES} (it has {len(queries)}) does not hold and {len(unknown_documents)} documents that {CORPUS} "
+            f"(it has {len(documents)}) does not hold; put files of one data set together"
         )
     return grades
 

@@ -1,16 +1,16 @@
-"""Nearest neighbours of the question's embedding, by cosine, exact."""
+"""Nearest neighbours of the question's embedding, by cosine. Exact or approximate is the collection's business."""
 
 from __future__ import annotations
 
-from workbench.contracts import Embedder
-from workbench.knowledge import Collection
-from workbench.types import Hit, Ranking
+from workbench.contracts import ChunkStore, Embedder
+from workbench.retrieval.scored import Scored, fetch
+from workbench.types import EVERYTHING, Ranking, Scope
 
 
 class DenseRetriever:
     """Ranks chunks by the inner product of unit vectors, so scores lie in [-1, 1]."""
 
-    def __init__(self, collection: Collection, embedder: Embedder) -> None:
+    def __init__(self, collection: ChunkStore, embedder: Embedder) -> None:
         """Take the collection and the embedder that it is stamped with.
 
         Raises:
@@ -20,11 +20,13 @@ class DenseRetriever:
         self._collection = collection
         self._embedder = embedder
 
-    def search(self, question: str, *, k: int) -> Ranking:
-        """Return the `k` nearest chunks. A blank question finds nothing: its embedding would point anywhere."""
+    def rank(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> Scored:
+        """Return the `k` nearest chunk ids. A blank question finds nothing: its embedding would point anywhere."""
         if not question.strip():
-            return ()
+            return []
         vector = self._embedder.embed_questions([question])[0]  # (D,)
-        found = self._collection.search_vectors(vector, k=k)
-        chunks = self._collection.chunks([id_ for id_, _ in found])
-        return tuple(Hit(chunk, score) for chunk, (_, score) in zip(chunks, found, strict=True))
+        return self._collection.search_vectors(vector, k=k, scope=scope)
+
+    def search(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> Ranking:
+        """Return the `k` nearest chunks; none for a blank question."""
+        return fetch(self._collection, self.rank(question, k=k, scope=scope))

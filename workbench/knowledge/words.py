@@ -1,135 +1,163 @@
-"""BM25 over words: one tantivy index of all chunks, in a folder that is written once and never changed.
+"""BM25 over segments of words, with statistics of the allowed chunks only. How text becomes words: `analysis.py`.
 
-Words: runs of letters and digits (so "E-104" is "e" and "104"), lower-cased, without the 33 English stop words of
-Lucene, cut to their English stem (Snowball: "prices" and "price" are one word). Accents stay; scripts written without
-spaces are not cut into words, so they match by whole runs only. A question is the OR of its words, never a query
-language: no character in it has a meaning. Scores are Lucene's BM25 (k1 1.2, b 0.75, lengths rounded to one byte).
+    score(chunk) = sum over the question's words of  asked * idf * count / (count + k1 * (1 - b + b * length / mean))
+    idf = ln(1 + (N - df + 0.5) / (df + 0.5))
 
-Source: Robertson and Zaragoza, 2009, https://doi.org/10.1561/1500000019
+with k1 1.2, b 0.75, exact lengths in words, and `asked`, how often the question has the word. This is Lucene's BM25
+since version 8 (no factor k1 + 1) but for Lucene's one-byte lengths. N, df and the mean length count the allowed chunks
+of all segments together and no other: a tenant gets the scores of an index of its own, bit for bit, and neither
+segmentation nor deleted chunks leave a trace. To that end a chunk's sum is taken in float64, in ascending order of the
+words' hashes, and rounded to float32 once, at the end. A question is the OR of its words, never a query language.
+
+Most words of a question are common and weigh little, so the rarest are read first, until no chunk without one of them
+can be among the best k (MaxScore); that choice is made in float32 with a margin, the scores are computed afterwards.
+
+Sources: Robertson and Zaragoza, 2009, https://doi.org/10.1561/1500000019; Kamphuis et al., ECIR 2020,
+https://doi.org/10.1007/978-3-030-45442-5_4 (the variants); Turtle and Flood, 1995, https://doi.org/10.1016/0306-4573(95)00020-H
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-from collections.abc import Iterable
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
-from tantivy import (
-    Document,
-    Filter,
-    Index,
-    Occur,
-    Query,
-    Schema,
-    SchemaBuilder,
-    TextAnalyzer,
-    TextAnalyzerBuilder,
-    Tokenizer,
-)
+import numpy as np
+from numpy.typing import NDArray
 
-from workbench.errors import WorkbenchError
-from workbench.knowledge.ties import Scored, take_best
-from workbench.runs import new_folder, sync_folder
-from workbench.types import Chunk
+from workbench.knowledge.analysis import hash_words
+from workbench.knowledge.postings import Counts, Positions, Postings, WordSegment, merge_words, write_postings
+from workbench.types import Bool, Float32
 
-ANALYZER_NAME = "words"
-LONGEST_WORD_BYTES = 255
-WRITER_MEMORY_BYTES = 64 * 2**20  # one thread and one flush below this: one segment, documents in order
+__all__ = ["WordSegment", "merge_words", "search_words", "write_words"]
+
+K1 = 1.2
+B = 0.75
+LOOKUP_COST = 8  # finding a chunk in a word's postings costs as much as reading this many of them
+Term = tuple[float, Postings]  # a word's weight in this search, asked * idf, and its postings in one segment
 
 
-def build_analyzer() -> TextAnalyzer:
-    """Return the one way text becomes words, for chunks and questions alike."""
-    return (
-        TextAnalyzerBuilder(Tokenizer.simple())
-        .filter(Filter.remove_long(LONGEST_WORD_BYTES))
-        .filter(Filter.lowercase())
-        .filter(Filter.stopword("english"))
-        .filter(Filter.stemmer("english"))
-        .build()
-    )
+def write_words(folder: Path, texts: Iterable[str]) -> None:
+    """Write the words of `texts`, in order of position, into `folder`, which may exist.
 
-
-def write_words(folder: Path, chunks: Iterable[Chunk]) -> str:
-    """Write an index of `chunks` as `folder` and return the SHA-256 (hex) over its files.
+    Memory, however many texts: see `write_postings`.
 
     Raises:
-        OSError: the disk is full or failing; `folder` is as before.
+        OSError: the disk is full or failing; what was written must be thrown away.
     """
-    with new_folder(folder) as temporary:
-        index = Index(_build_schema(), path=str(temporary))
-        index.register_tokenizer(ANALYZER_NAME, build_analyzer())
-        writer = index.writer(WRITER_MEMORY_BYTES, 1)
-        try:
-            for chunk in chunks:
-                writer.add_document(Document(id=chunk.id, text=chunk.indexed_text))
-            writer.commit()
-            writer.wait_merging_threads()
-        except WorkbenchError:  # the chunks could not be read
-            raise
-        except ValueError as error:  # all that tantivy says of a failed write
-            raise OSError(errno.EIO, str(error), str(folder)) from error
-        sync_folder(temporary)
-    return fingerprint_words(folder)
+    write_postings(folder, map(hash_words, texts))
 
 
-def fingerprint_words(folder: Path) -> str:
-    """Return the SHA-256 (hex) over names and bytes of an index's files, without tantivy's empty lock files.
+def search_words(
+    segments: Sequence[tuple[WordSegment, Bool | None]], question: str, *, k: int
+) -> list[tuple[int, int, float]]:
+    """Return (number of the segment, position in it, score) of the `k` best allowed chunks, best first.
+
+    A chunk without any word of the question is not found. Equal scores go in order of segment and position, and all
+    that tie with the k-th are returned, so that the caller can order them by chunk id.
+
+    Args:
+        segments: each with its mask, shape (n,), True: may be found; None: all may. A read-only mask is counted once.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        ValueError: `k` is below 1, or a mask has another shape.
     """
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix != ".lock":
-            content = path.read_bytes()
-            digest.update(f"{path.name}\0{len(content)}\0".encode())
-            digest.update(content)
-    return digest.hexdigest()
+    if k < 1:
+        raise ValueError(f"k is {k}, must be at least 1")
+    asked = sorted(Counter(hash_words(question)).items())
+    found = [segment.find(np.array([word for word, _ in asked], np.uint64)) for segment, _ in segments]
+    n_chunks, n_words = map(sum, zip((0, 0), *(segment.count(allowed) for segment, allowed in segments), strict=True))
+    if not n_words:
+        return []
+    mean_length = n_words / n_chunks
+    frequencies = [0] * len(asked)
+    for (_, allowed), postings in zip(segments, found, strict=True):
+        for place, (positions, _) in enumerate(postings):
+            frequencies[place] += len(positions) if allowed is None else int(np.count_nonzero(allowed[positions]))
+    weights = [times * weigh(n_chunks, df) if df else 0.0 for (_, times), df in zip(asked, frequencies, strict=True)]
+    hits: list[tuple[int, int, float]] = []
+    for number, ((segment, allowed), postings) in enumerate(zip(segments, found, strict=True)):
+        terms = [(weight, one) for weight, one in zip(weights, postings, strict=True) if weight and len(one.positions)]
+        positions = _choose_candidates(segment, allowed, terms, mean_length, k)
+        scores = _score(segment, positions, terms, mean_length)
+        best = _at_least_kth(scores, k)
+        hits += zip([number] * len(best), positions[best].tolist(), scores[best].tolist(), strict=True)
+    hits.sort(key=lambda hit: (-hit[2], hit[0], hit[1]))
+    return [hit for hit in hits if hit[2] >= hits[min(k, len(hits)) - 1][2]]
 
 
-def _build_schema() -> Schema:
-    return (
-        SchemaBuilder()
-        .add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
-        .add_text_field("text", tokenizer_name=ANALYZER_NAME, index_option="freq")
-        .build()
-    )
+def weigh(n_chunks: int, frequency: int) -> float:
+    """Return the idf of a word that `frequency` of `n_chunks` chunks hold; positive."""
+    return math.log1p((n_chunks - frequency + 0.5) / (frequency + 0.5))
 
 
-class WordIndex:
-    """An index opened from its folder; its files stay readable to this object even when the folder is removed."""
+def _choose_candidates(
+    segment: WordSegment, allowed: Bool | None, terms: Sequence[Term], mean_length: float, k: int
+) -> Positions:
+    """Return positions, ascending, of at least the chunks that are among the segment's `k` best, ties included."""
+    margin = 1 - 1e-6 * (len(terms) + 8)  # above the rounding of as many float32 additions, and of the final float32
+    rarest_first = sorted(terms, key=lambda term: -term[0])
+    # A chunk gains less than its weight from each word: count / (count + ...) is below 1.
+    unread = [*accumulate((weight for weight, _ in reversed(rarest_first)), initial=0.0)][::-1]
+    sums = np.zeros(segment.n, np.float32)
+    kth = 0.0  # the k-th best score of the segment is not below this
+    n_read = 0
+    for (weight, (positions, counts)), rest in zip(rarest_first, unread[:-1], strict=True):
+        # A chunk with none of the words read so far cannot reach the k-th; look the others up, if they are few.
+        if rest < kth and np.count_nonzero(sums >= kth - rest) * LOOKUP_COST < len(positions):
+            break
+        if allowed is not None:
+            kept = allowed[positions]
+            positions, counts = positions[kept], counts[kept]  # noqa: PLW2901
+        places = positions.astype(np.intp)  # once, where every use of int32 positions would convert them again
+        gained = sums[places] + _gain(weight, counts, segment.lengths[places], mean_length)
+        sums[places] = gained
+        n_read += 1
+        kth = max(kth, margin * _kth_best(gained, k))
+    bar = kth - unread[n_read]
+    chosen = np.flatnonzero(sums >= bar if bar > 0 else sums).astype(np.int32)
+    partial = sums[chosen]
+    for (weight, postings), rest in zip(rarest_first[n_read:], unread[n_read + 1 :], strict=True):
+        counts = _count_in(postings, chosen)
+        partial += _gain(weight, counts, segment.lengths[chosen], mean_length)
+        kth = max(kth, margin * _kth_best(partial, k))
+        reaching = partial >= kth - rest
+        chosen, partial = chosen[reaching], partial[reaching]
+    return chosen[partial >= margin * _kth_best(partial, k)]
 
-    def __init__(self, folder: Path, sha256: str, n_chunks: int) -> None:
-        """Check and open the folder.
 
-        Raises:
-            FileNotFoundError: there is none.
-            ValueError: its SHA-256 or its number of chunks is another than recorded.
-        """
-        found = fingerprint_words(folder)
-        if found != sha256:
-            raise ValueError(f"SHA-256 is {found[:12]}, recorded is {sha256[:12]}")
-        index = Index.open(str(folder))
-        index.config_reader("manual")  # the default would watch a folder that never changes
-        index.reload()
-        self._schema = index.schema
-        self._searcher = index.searcher()
-        self._analyzer = build_analyzer()
-        if self._searcher.num_docs != n_chunks:
-            raise ValueError(f"{self._searcher.num_docs} entries for {n_chunks} chunks")
+def _score(segment: WordSegment, positions: Positions, terms: Iterable[Term], mean_length: float) -> Float32:
+    """Return the exact scores of `positions`, both of shape (C,); every operation is elementwise and in fixed order."""
+    norms = K1 * (1 - B) + K1 * B / mean_length * segment.lengths[positions]  # (C,) float64
+    scores = np.zeros(len(positions))
+    for weight, postings in terms:
+        counts = _count_in(postings, positions).astype(np.float64)
+        scores += weight * (counts / (counts + norms))
+    return scores.astype(np.float32)
 
-    def search(self, question: str, *, k: int) -> Scored:
-        """Return the `k` best chunk ids by BM25; a word asked twice counts twice; equal scores in order of id.
 
-        No word of the question in any chunk, or none but stop words in the question: nothing is found.
-        """
-        words = self._analyzer.analyze(question)
-        clauses = [(Occur.Should, Query.term_query(self._schema, "text", word, "freq")) for word in words]
-        query = Query.boolean_query(clauses)
+def _gain(weight: float, counts: Counts, lengths: Positions, mean_length: float) -> Float32:
+    """Return the same for one word, in float32: what chunks of these lengths that hold it so often gain from it."""
+    frequencies = counts.astype(np.float32)
+    norms: Float32 = np.float32(K1 * (1 - B)) + np.float32(K1 * B / mean_length) * lengths.astype(np.float32)
+    shares: Float32 = frequencies / (frequencies + norms)
+    gains: Float32 = np.float32(weight) * shares
+    return gains
 
-        def fetch(limit: int) -> Scored:
-            hits = self._searcher.search(query, limit, count=False).hits
-            return [(self._searcher.doc(address)["id"][0], float(score)) for score, address in hits]
 
-        return take_best(fetch, k, self._searcher.num_docs)
+def _count_in(postings: Postings, positions: Positions) -> Counts:
+    """Return how often each of the ascending `positions` holds the word."""
+    places = np.minimum(np.searchsorted(postings.positions, positions), len(postings.positions) - 1)
+    counts: Counts = np.where(postings.positions[places] == positions, postings.counts[places], np.uint16(0))
+    return counts
+
+
+def _kth_best(scores: Float32, k: int) -> float:
+    """Return the k-th highest score; fewer than k: 0."""
+    return float(np.partition(scores, -k)[-k]) if len(scores) >= k else 0.0
+
+
+def _at_least_kth(scores: Float32, k: int) -> NDArray[np.intp]:
+    return np.flatnonzero(scores >= _kth_best(scores, k))

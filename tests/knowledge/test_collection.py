@@ -33,7 +33,7 @@ def test_an_update_embeds_only_what_changed(tmp_path: Path) -> None:
         heavier = make_document("lens.md", "The lens costs 40 euro.\nIt weighs nine grams.")
         report, embedded = update(collection, [TUBE, heavier])
         assert report == UpdateReport(("tube.md",), ("lens.md",), ("lamp.md",), 0, 3, 2, 1)
-        assert embedded == ["tube.md\nThe tube is made of brass.", "lens.md\nIt weighs nine grams."]
+        assert embedded == ["lens.md\nIt weighs nine grams.", "tube.md\nThe tube is made of brass."]
 
         report, embedded = update(collection, [heavier, TUBE])
         assert report == UpdateReport((), (), (), 2, 3, 0, 0)

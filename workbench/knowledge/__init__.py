@@ -1,6 +1,8 @@
-"""The collection: SQLite is the truth, FAISS and BM25 are caches that can be built again from it."""
+"""The collection: SQLite is the truth, vector and word indexes are caches that can be built again from it."""
 
 from workbench.knowledge.collection import Collection
-from workbench.knowledge.sync import UpdateReport
+from workbench.knowledge.rows import DocumentFacts, FileMark
+from workbench.knowledge.searching import Scored
+from workbench.knowledge.sync import Change, UpdateReport
 
-__all__ = ["Collection", "UpdateReport"]
+__all__ = ["Change", "Collection", "DocumentFacts", "FileMark", "Scored", "UpdateReport"]

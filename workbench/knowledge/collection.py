@@ -1,46 +1,49 @@
 """A collection: documents, their chunks, and two ways to search them. The face of this room.
 
-A folder: `collection.sqlite` is the truth, `generations/` holds the caches built from it, `writer.lock` admits one
-writer. A collection sees one committed state until it updates; others may write meanwhile. Not for use by two
-threads at once.
+A folder: `collection.sqlite` is the truth, `segments/` holds the caches built from it, `writer.lock` admits one
+writer. A collection sees one committed state until it writes or is refreshed; others may write meanwhile. Not for use
+by two threads at once.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
+from workbench.config import IndexConfig
 from workbench.errors import MissingCollectionError, StaleIndexError
-from workbench.knowledge.generations import (
-    UnusableGenerationError,
-    read_generation,
-    remove_other_generations,
-    write_generation,
-)
+from workbench.knowledge.ledger import fingerprint_set
+from workbench.knowledge.rows import DocumentFacts, FileMark, digest, identity_body
 from workbench.knowledge.schema import State, create_database
+from workbench.knowledge.searching import Scored, find_vectors, find_words
+from workbench.knowledge.segments import UnusableSegmentError
 from workbench.knowledge.store import Store
-from workbench.knowledge.sync import Chunker, Embed, Plan, Progress, UpdateReport, embed_missing, plan_update
-from workbench.knowledge.ties import Scored
+from workbench.knowledge.surroundings import find_neighbours, find_section
+from workbench.knowledge.sync import Change, Chunker, Embed, Embedding, Plan, Progress, UpdateReport
+from workbench.knowledge.view import View, read_view
+from workbench.knowledge.writing import Writer, mend_segments
 from workbench.locking import hold_writer_lock
-from workbench.types import Chunk, Document, EmbedderIdentity, Float32
+from workbench.types import EVERYTHING, Chunk, Document, EmbedderIdentity, Float32, Scope
 
 DATABASE = "collection.sqlite"
 LOCK = "writer.lock"
-GENERATIONS = "generations"
+SEGMENTS = "segments"
 
 
 class Collection:
     """An open collection; use it as a context manager, or close it. `events` tells what went amiss on the way."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, index: IndexConfig) -> None:
         """Open the database only; use `create` or `open`."""
         self.folder = folder
         self.events: list[str] = []
+        self._index = index
         self._store = Store(folder / DATABASE)
-        self._state: State | None = None
+        self._view: View | None = None
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
@@ -48,8 +51,13 @@ class Collection:
         return (folder / DATABASE).exists()
 
     @classmethod
-    def create(cls, folder: Path, identity: EmbedderIdentity) -> Self:
+    def create(cls, folder: Path, identity: EmbedderIdentity, *, index: IndexConfig | None = None) -> Self:
         """Make an empty collection, stamped with its embedder.
+
+        Args:
+            folder: where it will lie; made where it is missing.
+            identity: the embedder of all its vectors.
+            index: how this object builds the index of vectors; None: the defaults.
 
         Raises:
             FileExistsError: there is one already.
@@ -60,17 +68,16 @@ class Collection:
             if cls.exists(folder):
                 raise FileExistsError(f"{folder} already holds a collection")
             create_database(folder / DATABASE, identity)
-            collection = cls(folder)
-            collection._rebuild()
-        return collection
+        return cls.open(folder, identity, index=index)
 
     @classmethod
-    def open(cls, folder: Path, identity: EmbedderIdentity | None = None) -> Self:
-        """Open a collection for reading and, later, updating; an unusable generation is built again and recorded.
+    def open(cls, folder: Path, identity: EmbedderIdentity | None = None, *, index: IndexConfig | None = None) -> Self:
+        """Open a collection for reading and, later, writing; an unusable segment is built again and recorded.
 
         Args:
             folder: where it lies.
             identity: the embedder questions will come from; None: not checked, for reading and word search.
+            index: how this object builds the index of vectors when it writes; None: the defaults.
 
         Raises:
             MissingCollectionError: there is none.
@@ -80,9 +87,9 @@ class Collection:
         """
         if not cls.exists(folder):
             raise MissingCollectionError(f"{folder} holds no {DATABASE}; make the collection: workbench index CONFIG")
-        collection = cls(folder)
+        collection = cls(folder, index or IndexConfig())
         try:
-            collection._load()
+            collection.refresh()
             if identity is not None:
                 collection.require(identity)
         except BaseException:
@@ -100,10 +107,27 @@ class Collection:
         """Close the database; a second time does nothing."""
         self._store.close()
 
+    def refresh(self) -> None:
+        """See the newest committed state, as after `open`, with its errors; what did not change is not read again."""
+        failed: State | None = None
+        while True:
+            state = self._store.take_snapshot()
+            if self._view is not None and state == self._view.state:
+                return
+            if state == failed:  # not a writer that took the segments away between two reads
+                break
+            if self._try_view(state) is None:
+                return
+            failed = state
+        with hold_writer_lock(self.folder / LOCK):
+            self._refresh_alone()
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
     @property
     def identity(self) -> EmbedderIdentity:
         """The embedder this collection was built with."""
-        return self._loaded.identity
+        return self._loaded.state.edition.identity
 
     def require(self, identity: EmbedderIdentity) -> None:
         """Refuse another embedder than the collection's.
@@ -122,8 +146,81 @@ class Collection:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of documents, chunks and embedder; order of insertion, clock and machine leave no trace."""
-        return self._loaded.fingerprint
+        """SHA-256 (hex) of documents, facts, chunks, embedder; sources, history, clock and machine leave no trace."""
+        chunks = (row.tobytes() for row in self._loaded.chunks.digests)
+        sets = fingerprint_set(self._store.document_digests()), fingerprint_set(chunks)
+        return digest((identity_body(self.identity), *sets)).hex()
+
+    @property
+    def n_chunks(self) -> int:
+        """How many chunks there are."""
+        return len(self._loaded.chunks)
+
+    @property
+    def n_documents(self) -> int:
+        """How many documents there are."""
+        return len(self._loaded.documents)
+
+    def count(self, scope: Scope = EVERYTHING) -> int:
+        """Return how many chunks lie in `scope`."""
+        return self._loaded.masks.count(scope)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def document(self, id_: str) -> Document:
+        """Return one document. Raises KeyError for an unknown id."""
+        return self._store.document(id_)
+
+    def documents(self) -> list[DocumentFacts]:
+        """Return the facts of all documents in order of id, without their texts."""
+        return [facts for _, facts in self._store.facts()]
+
+    def file_marks(self) -> dict[str, FileMark]:
+        """Return what became of each source file that was recorded, by path."""
+        return self._store.file_marks()
+
+    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
+        """Return the chunks in the order of `ids`. Raises KeyError for an unknown id."""
+        return [self._store.chunk(self._edition, id_).chunk for id_ in ids]
+
+    def all_chunks(self) -> list[Chunk]:
+        """Return all chunks in order of id."""
+        return list(self._store.all_chunks(self._edition))
+
+    def neighbours(self, chunk_id: str, *, before: int, after: int) -> list[Chunk]:
+        """Return a chunk with up to `before` chunks of its document before it and `after` after it, in order.
+
+        Raises:
+            KeyError: no chunk has that id.
+        """
+        return find_neighbours(self._store, self._edition, chunk_id, before=before, after=after)
+
+    def section(self, chunk_id: str) -> list[Chunk]:
+        """Return a chunk and all around it that follow each other under the same headings, in order.
+
+        Raises:
+            KeyError: no chunk has that id.
+        """
+        return find_section(self._store, self._edition, chunk_id)
+
+    def vectors_of(self, ids: Sequence[str]) -> Float32:
+        """Return the stored vectors of chunks, shape (len(ids), D). Raises KeyError for an unknown id."""
+        return self._store.vectors_of(self._edition, ids, self.identity.dimension)
+
+    # -- searching -----------------------------------------------------------------------------------------------------
+
+    def search_vectors(self, vector: Float32, *, k: int, scope: Scope = EVERYTHING) -> Scored:
+        """Return the `k` chunk ids in `scope` nearest to `vector`, shape (D,), by inner product; ties by id."""
+        return find_vectors(self._store, self._loaded, vector, k=k, scope=scope)
+
+    def search_words(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> Scored:
+        """Return the `k` best chunk ids in `scope` by BM25; ties by id; may be empty.
+
+        The statistics are those of the chunks in `scope`: the scores tell nothing of any other.
+        """
+        return find_words(self._store, self._loaded, question, k=k, scope=scope)
+
+    # -- writing -------------------------------------------------------------------------------------------------------
 
     def update(
         self,
@@ -135,117 +232,155 @@ class Collection:
         remove_missing: bool = True,
         on_progress: Progress | None = None,
     ) -> UpdateReport:
-        """Make the collection hold `documents`, chunking and embedding only what changed, in one transaction.
+        """Make the collection hold `documents`; as `apply`, for documents that are all at hand.
 
         Args:
             documents: all documents there should be, with unique ids.
-            chunk: cuts the new and changed documents.
+            chunk: cuts new and changed documents.
             embed: embeds texts with the embedder of `identity`, shape (N, D).
             settings: fingerprint of the chunking settings; when it changes, every document is cut anew.
             remove_missing: whether stored documents that are not in `documents` are removed.
-            on_progress: called after each batch with texts embedded and texts to embed.
+            on_progress: called after each batch with texts embedded and texts known so far to need it.
+
+        Raises:
+            ValueError: two documents share an id; nothing was changed.
+            BusyError: another process is writing; nothing was changed.
+        """
+        wanted = {document.id: document for document in documents}
+        if len(wanted) != len(documents):
+            raise ValueError(f"{len(documents)} documents share {len(wanted)} ids; ids must be unique")
+        changes = [Change(wanted[id_]) for id_ in sorted(wanted)]
+        with self._writing() as writer:
+            marks = self._store.document_marks(self._edition)
+            plan = Plan(marks, marks.keys() - wanted.keys() if remove_missing else (), settings)
+            return self._apply(writer, plan, changes, chunk, embed, on_progress=on_progress)
+
+    def apply(
+        self,
+        changes: Iterable[Change],
+        chunk: Chunker,
+        embed: Embed,
+        *,
+        settings: str = "",
+        removed: Iterable[str] = (),
+        gone: Sequence[str] = (),
+        on_progress: Progress | None = None,
+    ) -> UpdateReport:
+        """Bring documents and files in as they arrive; chunk and embed only what changed.
+
+        Committed in groups of about 2,000 chunks, each a consistent state, so that after a kill the same call goes on
+        where it stopped; what fits one group is one transaction. A new document with the content of one in `removed`
+        is that one, moved: it keeps its rows and costs no embedding.
+
+        Args:
+            changes: documents and files to put, each id once; documents not named stay.
+            chunk: cuts new and changed documents.
+            embed: embeds texts with the embedder of `identity`, shape (N, D).
+            settings: fingerprint of the chunking settings; a document cut under others is cut anew.
+            removed: ids of documents to delete; unknown ones are passed over.
+            gone: paths of files to forget.
+            on_progress: called after each batch with texts embedded and texts known so far to need it.
+
+        Raises:
+            ValueError: an id comes twice; the groups before it stay.
+            BusyError: another process is writing; nothing was changed.
+        """
+        with self._writing() as writer:
+            plan = Plan(self._store.document_marks(self._edition), removed, settings)
+            return self._apply(writer, plan, changes, chunk, embed, gone=gone, on_progress=on_progress)
+
+    def delete(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Delete documents and what is known of their files; return those of `ids` that were there, in order.
 
         Raises:
             BusyError: another process is writing; nothing was changed.
         """
+        with self._writing() as writer:
+            plan = Plan(self._store.document_marks(self._edition), ids, "")
+            writer.delete(plan)
+            return tuple(plan.removed)
+
+    def compact(self) -> None:
+        """Write the indexes anew, as the index knobs say now; deleted vectors and words are in no file after it.
+
+        Raises:
+            BusyError: another process is writing; nothing was changed.
+        """
+        with self._writing() as writer:
+            writer.compact()
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _loaded(self) -> View:
+        assert self._view is not None
+        return self._view
+
+    @property
+    def _edition(self) -> int:
+        return self._loaded.state.edition.number
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writer]:
+        """Hold the writer lock and yield a writer on the newest state, whose commits this collection then sees."""
         try:
             with hold_writer_lock(self.folder / LOCK):
-                self._store.end_snapshot()  # another process may have written since it was taken
-                plan = plan_update(self._store.document_marks(), documents, settings, remove_missing)
-                chunks = chunk(plan.renewed) if plan.renewed else []
-                n_embedded = embed_missing(self._store, chunks, embed, self.identity, on_progress)
-                self._commit(plan, chunks, settings)
+                self._refresh_alone()  # another process may have written since
+                self._store.end_snapshot()
+                writer = Writer(self._store, self.folder / SEGMENTS, self._loaded, self._index)
+                try:
+                    yield writer
+                finally:
+                    self._view = writer.view
                 if not self._store.checkpoint():
                     log = f"{DATABASE} and its write-ahead log, since another program is reading it"
                     self._record(f"removed text may stay in {self.folder}: in {log}; close that, then update again")
-                remove_other_generations(self.folder / GENERATIONS, self._store.take_snapshot())
         finally:
-            self._load()
+            self.refresh()
+
+    def _apply(
+        self,
+        writer: Writer,
+        plan: Plan,
+        changes: Iterable[Change],
+        chunk: Chunker,
+        embed: Embed,
+        *,
+        gone: Sequence[str] = (),
+        on_progress: Progress | None,
+    ) -> UpdateReport:
+        embedding = Embedding(self._store, self._edition, self.identity, embed, on_progress)
+        n_cut = writer.write(plan, changes, chunk, embedding, gone=gone)
         return UpdateReport(
-            added=tuple(document.id for document in plan.added),
-            changed=tuple(document.id for document in plan.changed),
-            removed=plan.removed,
+            added=tuple(sorted(plan.added)),
+            changed=tuple(sorted(plan.changed)),
+            removed=tuple(plan.removed),
             n_unchanged=plan.n_unchanged,
-            n_chunks=self.n_chunks,
-            n_embedded=n_embedded,
-            n_reused=len(chunks) - n_embedded,
+            n_chunks=len(writer.view.chunks),
+            n_embedded=embedding.n_embedded,
+            n_reused=n_cut - embedding.n_embedded,
+            moved=tuple(sorted(plan.moved)),
         )
-
-    @property
-    def n_chunks(self) -> int:
-        """How many chunks there are."""
-        return len(self._ids)
-
-    def document(self, id_: str) -> Document:
-        """Return one document. Raises KeyError for an unknown id."""
-        return self._store.document(id_)
-
-    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
-        """Return the chunks in the order of `ids`. Raises KeyError for an unknown id."""
-        return self._store.chunks(ids)
-
-    def all_chunks(self) -> list[Chunk]:
-        """Return all chunks in order of id."""
-        return list(self._store.all_chunks())
-
-    def search_vectors(self, vector: Float32, *, k: int) -> Scored:
-        """Return the `k` nearest chunk ids to `vector`, shape (D,), by inner product; equal scores in order of id."""
-        return self._vectors.search(vector, k=k)
-
-    def search_words(self, question: str, *, k: int) -> Scored:
-        """Return the `k` best chunk ids by BM25; equal scores in order of id; may be empty."""
-        return self._words.search(question, k=k)
-
-    @property
-    def _loaded(self) -> State:
-        assert self._state is not None
-        return self._state
-
-    def _commit(self, plan: Plan, chunks: Sequence[Chunk], settings: str) -> None:
-        by_document: dict[str, list[Chunk]] = {document.id: [] for document in plan.renewed}
-        for one in chunks:
-            by_document[one.document_id].append(one)  # a KeyError is a chunker that made its document up
-        with self._store.transaction():
-            for id_ in plan.removed:
-                self._store.delete_document(id_)
-            for document in plan.renewed:
-                self._store.put_document(document, settings, by_document[document.id])
-            self._store.drop_unused_vectors()
-            if plan.renewed or plan.removed:
-                write_generation(self.folder / GENERATIONS, self._store, self.identity.dimension)
 
     def _record(self, event: str) -> None:
         self.events.append(event)
         logging.getLogger(__name__).warning(event)
 
-    def _load(self) -> None:
-        """Open the newest state; a generation that cannot be used is built again, under the writer lock."""
-        # Twice, because a writer may replace the generation between the reading of its row and of its files.
-        if self._try_load() is None or self._try_load() is None:
-            return
-        with hold_writer_lock(self.folder / LOCK):
-            fault = self._try_load()
-            if fault is not None:
-                self._record(f"rebuilt the indexes of {self.folder} from its database: {fault}")
-                self._rebuild()
-
-    def _try_load(self) -> UnusableGenerationError | None:
-        state = self._store.take_snapshot()
-        if state == self._state:
-            return None
-        ids = self._store.chunk_ids()
+    def _try_view(self, state: State) -> UnusableSegmentError | None:
+        """Open the snapshot's `state`; return why it could not be."""
+        opened = {} if self._view is None else {one.record.name: one for one in self._view.segments}
         try:
-            self._vectors, self._words = read_generation(self.folder / GENERATIONS, state, ids)
-        except UnusableGenerationError as fault:
+            self._view = read_view(self._store, state, self.folder / SEGMENTS, opened)
+        except UnusableSegmentError as fault:
             return fault
-        self._ids, self._state = ids, state
         return None
 
-    def _rebuild(self) -> None:
-        """Build the generation from the database and open it; the caller holds the writer lock."""
-        dimension = self._store.take_snapshot().identity.dimension
-        with self._store.transaction():
-            write_generation(self.folder / GENERATIONS, self._store, dimension)
-        fault = self._try_load()
+    def _refresh_alone(self) -> None:
+        """See the newest state, mending its segments where they are unusable; the caller holds the writer lock."""
+        state = self._store.take_snapshot()
+        if self._view is not None and state == self._view.state:
+            return
+        fault = self._try_view(state)
         if fault is not None:
-            raise fault
+            self._record(f"rebuilt the indexes of {self.folder} from its database: {fault}")
+            self._view = mend_segments(self._store, state, self.folder / SEGMENTS, self._index)

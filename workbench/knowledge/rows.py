@@ -1,59 +1,99 @@
-"""Documents and chunks as rows of the database and back. Every row carries the SHA-256 of its own values."""
+"""Documents and chunks as rows of the database and back, and the SHA-256 that every row carries of its own values."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from workbench.types import Block, BlockKind, Chunk, Document, EmbedderIdentity
+from workbench.types import Block, BlockKind, Chunk, Document, EmbedderIdentity, Fact
 
 
-def digest(values: Iterable[object]) -> str:
-    """Return the SHA-256 (hex) of `values` with their lengths, so that no two lists of values share one."""
+@dataclass(frozen=True, slots=True)
+class DocumentFacts:
+    """All of a document but its text: what lists show, and what decides who may find it."""
+
+    id: str
+    source: str
+    title: str
+    fingerprint: str
+    metadata: Mapping[str, Fact]
+    readers: tuple[str, ...] | None  # None: everybody
+
+    @property
+    def filterable(self) -> dict[str, object]:
+        """What filters see: the metadata, and over them `id`, `title` and `source`, which no metadata can forge."""
+        return {**self.metadata, "id": self.id, "title": self.title, "source": self.source}
+
+
+@dataclass(frozen=True, slots=True)
+class FileMark:
+    """What became of one source file: a document, or a failure with its kind and reason; never both."""
+
+    path: str
+    sha256: str  # of the file's bytes, in hex
+    size: int  # bytes
+    reader: str  # version of the reader that read it: another one may read it otherwise
+    document_id: str | None
+    kind: str = ""
+    reason: str = ""
+
+
+def digest(values: Iterable[object]) -> bytes:
+    """Return the SHA-256 of `values` with their lengths, so that no two lists of values share one."""
     state = hashlib.sha256()
     for value in values:
         content = value if isinstance(value, bytes) else str(value).encode()
         state.update(len(content).to_bytes(8, "big") + content)
-    return state.hexdigest()
+    return state.digest()
 
 
-def vector_key(chunk: Chunk) -> str:
+def vector_key(chunk: Chunk) -> bytes:
     """Return the key under which a chunk's vector is stored: equal texts are embedded once."""
     return digest([chunk.indexed_text])
 
 
-def document_body(document: Document) -> str:
-    """Return all of a document but its id as JSON."""
-    fields = asdict(document)
-    del fields["id"]
-    fields["metadata"] = dict(sorted(document.metadata.items()))
-    fields["blocks"] = [list(block.values()) for block in fields["blocks"]]
-    return _json(fields)
+def text_body(document: Document) -> str:
+    """Return a document's text and blocks as JSON."""
+    blocks = [[block.start, block.end, block.kind, block.level, block.page] for block in document.blocks]
+    return _json([document.text, blocks])
 
 
-def read_document_body(id_: str, body: str) -> Document:
-    """Return the document behind `document_body`."""
-    fields = json.loads(body)
-    blocks = tuple(Block(start, end, BlockKind(kind), *rest) for start, end, kind, *rest in fields.pop("blocks"))
-    return Document(id=id_, blocks=blocks, **fields)
+def facts_body(document: Document) -> str:
+    """Return a document's facts as JSON, but its id and source: those are columns of their own."""
+    metadata = dict(sorted(document.metadata.items()))
+    return _json([document.title, document.fingerprint, metadata, document.readers])
+
+
+def read_facts(id_: str, source: str, body: str) -> DocumentFacts:
+    """Return the facts behind `facts_body`."""
+    title, fingerprint, metadata, readers = json.loads(body)
+    typed = {key: tuple(value) if isinstance(value, list) else value for key, value in metadata.items()}
+    return DocumentFacts(id_, source, title, fingerprint, typed, None if readers is None else tuple(readers))
+
+
+def read_document(facts: DocumentFacts, body: str) -> Document:
+    """Return the document behind its facts and its `text_body`."""
+    text, rows = json.loads(body)
+    blocks = tuple(Block(start, end, BlockKind(kind), *rest) for start, end, kind, *rest in rows)
+    return Document(facts.id, facts.source, facts.title, text, blocks, facts.fingerprint, facts.metadata, facts.readers)
 
 
 def chunk_body(chunk: Chunk) -> str:
     """Return all of a chunk but its ids as JSON."""
-    return _json([chunk.start, chunk.end, chunk.text, chunk.headings, chunk.page])
+    return _json([chunk.start, chunk.end, chunk.text, chunk.headings, chunk.page, chunk.header])
 
 
 def read_chunk_body(id_: str, document_id: str, body: str) -> Chunk:
     """Return the chunk behind `chunk_body`."""
-    start, end, text, headings, page = json.loads(body)
-    return Chunk(id_, document_id, start, end, text, tuple(headings), page)
+    start, end, text, headings, page, header = json.loads(body)
+    return Chunk(id_, document_id, start, end, text, tuple(headings), page, header)
 
 
 def identity_body(identity: EmbedderIdentity) -> str:
-    """Return the stamp of a collection as JSON."""
+    """Return the stamp of an edition as JSON."""
     return _json(asdict(identity))
 
 

@@ -1,0 +1,141 @@
+"""The SQLite connection behind a collection: snapshots, transactions, the write-ahead log, and faults with names.
+
+Which tables there are is `schema.py`; what is read from and written to them is `store.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BusyError, DamagedCollectionError
+from workbench.knowledge.schema import SCHEMA_VERSION
+
+WAIT_SECONDS = 1.5  # for another program that locks the database
+PRAGMAS = (
+    "synchronous = FULL",
+    "secure_delete = ON",
+    "foreign_keys = ON",
+    "trusted_schema = OFF",
+    "cache_size = -32768",  # KiB
+)
+
+
+class Database:
+    """An open database. Reads see the snapshot begun last, or else what is committed; writes need a `transaction`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing database.
+
+        Raises:
+            DamagedCollectionError: it is no database of this program, or not a whole one.
+        """
+        self.path = path
+        with self.named_faults():
+            uri = f"{path.resolve().as_uri()}?mode=rw"
+            self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=WAIT_SECONDS)
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Close the database; a second time does nothing."""
+        self._connection.close()
+
+    def begin_snapshot(self) -> None:
+        """Let reads see what is committed now, and nothing later, until the next snapshot or transaction."""
+        self.end_snapshot()
+        with self.named_faults():
+            self._connection.execute("BEGIN")
+
+    def end_snapshot(self) -> None:
+        """Let reads see the newest state again."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all writes of the block together, or none."""
+        self.end_snapshot()
+        with self.named_faults():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has rolled back by itself after some errors, a full disk among them.
+                with suppress(sqlite3.OperationalError):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def checkpoint(self) -> bool:
+        """Empty the write-ahead log, so that deleted text is in no file; False: another's snapshot prevents it."""
+        with self.named_faults():
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {int(WAIT_SECONDS * 1000)}")
+        return not busy
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, read as they are asked for."""
+        with self.named_faults():
+            yield from self._connection.execute(query, values)
+
+    def first(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        """Return the first row of a query; None: there is none."""
+        with self.named_faults():
+            row: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
+        return row
+
+    def write(self, command: str, values: Sequence[object] = ()) -> int:
+        """Run one command inside a transaction; return how many rows it changed."""
+        return self._connection.execute(command, values).rowcount
+
+    def write_many(self, command: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run one command for each of `rows` inside a transaction."""
+        self._connection.executemany(command, rows)
+
+    def damaged(self, fault: str) -> DamagedCollectionError:
+        """Return the error that says what is wrong with this database and how to go on."""
+        return DamagedCollectionError(
+            f"{self.path} {fault}; remove {self.path.parent} and build it from its documents: workbench index CONFIG"
+        )
+
+    @contextmanager
+    def named_faults(self) -> Iterator[None]:
+        """Turn SQLite's errors into those a user can mend."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte; the rest says where
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise self.damaged(f"is not a whole database ({error})") from error
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                message = f"{self.path} is locked by another program ({error}); close it, then run the command again"
+                raise BusyError(message) from error
+            if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+                # Reading needs it too: SQLite keeps its write-ahead log beside the database.
+                message = f"{error}; reading it takes a writable folder: chmod -R u+w {self.path.parent}, or copy it"
+                raise PermissionError(errno.EACCES, message, str(self.path)) from error
+            if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                number = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
+                message = f"{error}; nothing was changed, run the command again"
+                raise OSError(number, message, str(self.path)) from error
+            raise
+
+    def _prepare(self) -> None:
+        # A damaged name must reach the digest check that finds it, not stop at its decoding.
+        self._connection.text_factory = lambda content: content.decode(errors="replace")
+        for pragma in PRAGMAS:
+            self._connection.execute(f"PRAGMA {pragma}")
+        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if found != SCHEMA_VERSION:
+            raise self.damaged(f"has schema version {found}, this program reads {SCHEMA_VERSION}")

@@ -1,0 +1,73 @@
+"""A view: one committed state of a collection, verified and open for searching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workbench.knowledge.ledger import Ledger
+from workbench.knowledge.masks import Masks, find_owners
+from workbench.knowledge.schema import State
+from workbench.knowledge.segments import Kept, Segment, UnusableSegmentError, open_segment
+from workbench.knowledge.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A state, the ledgers it vouches for, its open segments in order of row, and their masks."""
+
+    state: State
+    documents: Ledger
+    chunks: Ledger
+    segments: Sequence[Segment]
+    masks: Masks
+
+    @property
+    def kept(self) -> list[Kept]:
+        """Each segment with the positions that were not deleted."""
+        return [Kept(segment, alive) for segment, alive in zip(self.segments, self.masks.alive, strict=True)]
+
+
+def read_view(store: Store, state: State, folder: Path, opened: Mapping[str, Segment]) -> View:
+    """Return the view of the snapshot's `state`, segments taken from `opened` by name or opened below `folder`.
+
+    Raises:
+        DamagedCollectionError: the rows are not those that were committed together.
+        UnusableSegmentError: a segment is missing or damaged, or the segments do not cover the chunks.
+    """
+    documents, chunks = verify_rows(store, state)
+    segments = [opened.get(record.name) or open_segment(folder, record) for record in state.edition.segments]
+    return build_view(store, state, documents, chunks, segments)
+
+
+def verify_rows(store: Store, state: State) -> tuple[Ledger, Ledger]:
+    """Return the ledgers of documents and of the active edition's chunks.
+
+    Raises:
+        DamagedCollectionError: they are not those that were committed.
+    """
+    documents, chunks = store.scan_documents(), store.scan_chunks(state.edition.number)
+    for name, ledger, wanted in (
+        ("documents", documents, state.documents_sha256),
+        ("chunks", chunks, state.edition.chunks_sha256),
+    ):
+        if ledger.sha256 != wanted:
+            found = ledger.sha256.hex()[:12]
+            raise store.damaged(f"holds {name} with SHA-256 {found}, recorded is {wanted.hex()[:12]}")
+    return documents, chunks
+
+
+def build_view(store: Store, state: State, documents: Ledger, chunks: Ledger, segments: Sequence[Segment]) -> View:
+    """Return the view of verified parts.
+
+    Raises:
+        UnusableSegmentError: the segments do not hold each chunk exactly once.
+    """
+    owners = [find_owners(segment, chunks) for segment in segments]
+    rows = np.concatenate([np.empty(0, dtype=np.int64), *(segment.rows for segment in segments)])
+    if (np.diff(rows) <= 0).any() or sum(int((owner > 0).sum()) for owner in owners) != len(chunks):
+        raise UnusableSegmentError("the segments do not hold each chunk once")
+    return View(state, documents, chunks, segments, Masks(owners, store.facts))

@@ -82,10 +82,11 @@ def test_log_odds_are_weighted_and_a_missing_chunk_counts_as_the_floor() -> None
 
 
 def test_nothing_fused_is_nothing() -> None:
-    for pools in ([], [[], []]):
+    nothing: list[list[Scored]] = [[], [[], []]]
+    for pools in nothing:
         weights, calibrations = [1.0] * len(pools), [EVEN] * len(pools)
         assert fuse_by_rank(pools, k=5) == []
-        assert fuse_convex(pools, k=5, depth=5, weights=weights or [1.0][:0]) == []
+        assert fuse_convex(pools, k=5, depth=5, weights=weights) == []
         assert fuse_log_odds(pools, k=5, depth=5, weights=weights, calibrations=calibrations) == []
 
 

@@ -18,6 +18,7 @@ from workbench.retrieval.fusion import (
     Calibration,
     Fuse,
     FusionRetriever,
+    by_rank,
     fuse_by_rank,
     fuse_convex,
     fuse_log_odds,
@@ -136,7 +137,7 @@ def _build_part(
 def _choose_fuse(config: FusionConfig, fit: FusionFit | None) -> Fuse:
     kinds = tuple(part.kind for part in config.parts)
     if config.by == "rank":
-        return lambda pools, *, k, depth: fuse_by_rank(pools, k=k, damping=config.damping)
+        return by_rank(config.damping)
     if config.by == "convex" and config.weights is not None:
         return partial(fuse_convex, weights=config.weights)
     if fit is None or fit.parts != kinds:

@@ -5,6 +5,7 @@ A grid, not a gradient: nDCG@10 is a step function, and a grid gives the same we
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from workbench.contracts import ChunkStore
 from workbench.errors import ConfigError
 from workbench.evaluation import retrieval_scores
 from workbench.evaluation.calibration import fit_log_odds
-from workbench.retrieval.fusion import Calibration, Fuse, fuse_by_rank, fuse_convex, fuse_log_odds
+from workbench.retrieval.fusion import Calibration, Fuse, by_rank, fuse_convex, fuse_log_odds
 from workbench.retrieval.scored import Part, Scored
 from workbench.types import EVERYTHING, Chunk, Frozen, HitRecord, Question, Scope, Span
 
@@ -63,7 +64,7 @@ def fit_fusion(
         scope: what the parts may see.
 
     Raises:
-        ConfigError: fewer than 20 questions with relevant spans, or a part that finds nothing relevant at all.
+        ConfigError: fewer than 20 questions with relevant spans, or no part finds anything relevant.
     """
     judged = [question for question in questions if question.relevant]
     if len(judged) < MIN_QUESTIONS:
@@ -72,17 +73,19 @@ def fit_fusion(
             f"are {len(judged)}; add some, set the weights (by: convex), or set retrieval.method.by: rank"
         )
     cases = [_ask(question, parts, collection, config.pool, scope) for question in judged]
-    calibrations = tuple(_calibrate(cases, place, part.kind) for place, part in enumerate(config.parts))
+    calibrations = tuple(_calibrate(cases, place) for place in range(len(parts)))
+    part_ndcg = tuple(_mean_ndcg(cases, _only(place), config.pool) for place in range(len(parts)))
+    if not any(part_ndcg):
+        raise ConfigError(
+            f"for {len(judged)} dev questions no part finds a relevant chunk among its best {CUT_OFF}, so nothing can "
+            f"be fitted; check that the questions' spans name documents of this collection"
+        )
     grid = weight_grid(len(parts))
     ways: dict[str, Callable[..., Scored]] = {
         "convex": fuse_convex,
         "log_odds": partial(fuse_log_odds, calibrations=calibrations),
     }
-    ndcg = {
-        "rank": _mean_ndcg(
-            cases, lambda pools, *, k, depth: fuse_by_rank(pools, k=k, damping=config.damping), config.pool
-        )
-    }
+    ndcg = {"rank": _mean_ndcg(cases, by_rank(config.damping), config.pool)}
     weights = {}
     for name, fuse in ways.items():
         scores = [_mean_ndcg(cases, partial(fuse, weights=one), config.pool) for one in grid]
@@ -94,7 +97,7 @@ def fit_fusion(
         n_questions=len(judged),
         calibrations=calibrations,
         weights=weights,
-        part_ndcg=tuple(_mean_ndcg(cases, _only(place), config.pool) for place in range(len(parts))),
+        part_ndcg=part_ndcg,
         ndcg=ndcg,
     )
 
@@ -113,20 +116,19 @@ def _ask(question: Question, parts: Sequence[Part], collection: ChunkStore, pool
     return _Case(question, pools, dict(zip(ids, collection.chunks(ids), strict=True)))
 
 
-def _calibrate(cases: Sequence[_Case], place: int, kind: str) -> Calibration:
+def _calibrate(cases: Sequence[_Case], place: int) -> Calibration:
     """Fit one part's scores over the pools of all questions; a chunk is relevant if it overlaps a relevant span."""
     scores, relevant = [], []
     for case in cases:
         for id_, score in case.pools[place]:
             scores.append(score)
             relevant.append(any(_overlap(case.chunks[id_], span) for span in case.question.relevant))
-    if not 0 < sum(relevant) < len(relevant):
-        raise ConfigError(
-            f"the {kind} part found {len(relevant)} chunks for {len(cases)} dev questions, {sum(relevant)} of them "
-            f"relevant: its scores cannot be calibrated; check the questions' spans, or set retrieval.method.by: rank"
-        )
-    slope, intercept = fit_log_odds(scores, relevant)
-    return Calibration(slope=slope, intercept=intercept)
+    n_relevant = sum(relevant)
+    if 0 < n_relevant < len(relevant):
+        slope, intercept = fit_log_odds(scores, relevant)
+        return Calibration(slope=slope, intercept=intercept)
+    # All alike, so a score says nothing; the odds are smoothed as Platt's targets are.
+    return Calibration(slope=0, intercept=math.log((n_relevant + 1) / (len(relevant) - n_relevant + 1)))
 
 
 def _mean_ndcg(cases: Sequence[_Case], fuse: Fuse, depth: int) -> float:

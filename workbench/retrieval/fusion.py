@@ -49,6 +49,11 @@ def fuse_by_rank(pools: Sequence[Scored], *, k: int, damping: int = 60) -> Score
     return _add_up([{id_: 1 / (damping + rank) for rank, (id_, _) in enumerate(pool, 1)} for pool in pools], k)
 
 
+def by_rank(damping: int) -> Fuse:
+    """Return `fuse_by_rank` in the shape of the others; how deep a pool is does not matter to it."""
+    return lambda pools, *, k, depth: fuse_by_rank(pools, k=k, damping=damping)
+
+
 def fuse_convex(pools: Sequence[Scored], *, k: int, depth: int, weights: Sequence[float]) -> Scored:
     """Return the `k` best ids by the weighted mean of scores scaled to 0..1 within each pool.
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
 
-from tests.knowledge.fakes import IDENTITY, HashEmbedder, make_document
+from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, make_document
 from tests.retrieval.memory import MemoryStore, visible
 from workbench.config import DenseConfig, FusionConfig, LexicalConfig, RetrievalConfig, RetrieverConfig
 from workbench.contracts import ChunkStore, Retriever
 from workbench.errors import ConfigError, StaleIndexError
 from workbench.filters import parse_filter
+from workbench.knowledge import Collection
 from workbench.retrieval import (
     Calibration,
     DenseRetriever,
@@ -27,6 +29,8 @@ from workbench.retrieval import (
     build_retriever,
 )
 from workbench.types import EVERYTHING, Document, Float32, Scope
+
+MakeStore = Callable[[Sequence[Document]], ChunkStore]
 
 FIT = FusionFit(
     parts=("dense", "lexical"),
@@ -83,9 +87,27 @@ class SharedWords:
         return np.array([np.mean([word in words for word in text.lower().split()]) for text in texts], np.float32)
 
 
-@pytest.fixture(scope="module")
-def collection() -> ChunkStore:
-    return MemoryStore(DOCUMENTS)
+@pytest.fixture(scope="module", params=["memory", "collection"])
+def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeStore]:
+    """Make a store of documents, in memory by brute force or a collection on disk; the same documents, the same one."""
+    with ExitStack() as stack:
+
+        @cache
+        def make_store(*ids: str) -> ChunkStore:
+            documents = [document for document in DOCUMENTS if document.id in ids]
+            if request.param == "memory":
+                return MemoryStore(documents)
+            folder = tmp_path_factory.mktemp("collection")
+            collection = stack.enter_context(Collection.create(folder, IDENTITY))
+            collection.update(documents, cut_paragraphs, HashEmbedder().embed_documents)
+            return collection
+
+        yield lambda documents: make_store(*(document.id for document in documents))
+
+
+@pytest.fixture
+def collection(make: MakeStore) -> ChunkStore:
+    return make(DOCUMENTS)
 
 
 def build(name: str, collection: ChunkStore) -> Retriever:
@@ -110,10 +132,10 @@ def test_every_retriever_keeps_the_contract(collection: ChunkStore, name: str, k
 
 @pytest.mark.parametrize("scope", SCOPES.values(), ids=SCOPES)
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_retriever_stays_in_its_scope(collection: ChunkStore, name: str, scope: Scope) -> None:
+def test_every_retriever_stays_in_its_scope(make: MakeStore, name: str, scope: Scope) -> None:
     inside = [document for document in DOCUMENTS if visible(document, scope)]
-    private = build(name, MemoryStore(inside))
-    retriever = build(name, collection)
+    private = build(name, make(inside))
+    retriever = build(name, make(DOCUMENTS))
     for question in QUESTIONS:
         # As if the other documents did not exist: the same chunks with the same scores.
         assert retriever.search(question, k=3, scope=scope) == private.search(question, k=3)
@@ -126,8 +148,8 @@ def test_every_retriever_finds_the_chunk_that_is_the_question(collection: ChunkS
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_retriever_finds_nothing_in_nothing(name: str) -> None:
-    retriever = build(name, MemoryStore([]))
+def test_every_retriever_finds_nothing_in_nothing(make: MakeStore, name: str) -> None:
+    retriever = build(name, make([]))
     assert [retriever.search(question, k=5) for question in QUESTIONS] == [()] * len(QUESTIONS)
 
 
@@ -146,17 +168,17 @@ def test_the_config_names_the_retriever(collection: ChunkStore) -> None:
 
 
 def test_a_fusion_by_scores_wants_weights(collection: ChunkStore) -> None:
-    make = partial(build_retriever, collection=collection, embedder=HashEmbedder())
+    build_one = partial(build_retriever, collection=collection, embedder=HashEmbedder())
     given = FusionConfig(by="convex", weights=(1, 3))
-    assert make(given).search("brass", k=1) == make(given, fit=FIT).search("brass", k=1) != ()
+    assert build_one(given).search("brass", k=1) == build_one(given, fit=FIT).search("brass", k=1) != ()
     for config in (FusionConfig(by="convex"), FusionConfig(by="log_odds", weights=(1, 3))):
         with pytest.raises(
             ConfigError, match=r"by (convex|log_odds) .* none was fitted; set retrieval.method.by: rank"
         ):
-            make(config)
+            build_one(config)
     other = FusionConfig(by="convex", parts=(LexicalConfig(), DenseConfig()))
     with pytest.raises(ConfigError, match="the fit is for dense, lexical"):
-        make(other, fit=FIT)
+        build_one(other, fit=FIT)
 
 
 def test_dense_refuses_the_embedder_of_another_collection(collection: ChunkStore) -> None:

@@ -113,9 +113,9 @@ def test_the_fingerprint_follows_content_alone(tmp_path: Path) -> None:
         update(other, [LAMP, TUBE])
         update(other, [LAMP, replace(LENS, source="elsewhere/lens.md")])
         assert one.fingerprint == other.fingerprint
-    with Collection.create(tmp_path / "c", replace(IDENTITY, fingerprint="1" * 64)) as third:
-        update(third, [LENS, LAMP])
-        assert third.fingerprint != one.fingerprint
+        with Collection.create(tmp_path / "c", replace(IDENTITY, fingerprint="1" * 64)) as third:
+            update(third, [LENS, LAMP])
+            assert third.fingerprint != one.fingerprint
 
 
 def test_documents_and_chunks_come_back_as_they_went_in(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, embed_
 from workbench.errors import BusyError, DamagedCollectionError, MissingCollectionError
 from workbench.knowledge import Collection
 from workbench.knowledge.store import Store
-from workbench.knowledge.words import write_words
 from workbench.types import Document, Float32
 
 OLD = [make_document("old.md", "The lamp is made of brass.\nThe lens is made of glass.")]
@@ -67,47 +66,47 @@ def flip_bit(path: Path, position: int) -> None:
 
 
 def flip_vectors(folder: Path) -> None:
-    flip_bit(only(folder, "generations/*.faiss"), -3)
+    flip_bit(only(folder, "segments/*/vectors.npy"), -3)
 
 
 def remove_vectors(folder: Path) -> None:
-    only(folder, "generations/*.faiss").unlink()
+    only(folder, "segments/*/vectors.npy").unlink()
 
 
 def truncate_vectors(folder: Path) -> None:
-    path = only(folder, "generations/*.faiss")
+    path = only(folder, "segments/*/vectors.npy")
     path.write_bytes(path.read_bytes()[:40])
 
 
 def flip_words(folder: Path) -> None:
-    flip_bit(only(folder, "generations/words-*/*.idx"), 5)
+    flip_bit(only(folder, "segments/*/word_positions.npy"), -3)
 
 
-def remove_words(folder: Path) -> None:
-    shutil.rmtree(only(folder, "generations/words-*"))
+def flip_rows(folder: Path) -> None:
+    flip_bit(only(folder, "segments/*/rows.npy"), -8)
 
 
 def remove_a_words_file(folder: Path) -> None:
-    only(folder, "generations/words-*/*.term").unlink()
+    only(folder, "segments/*/word_lengths.npy").unlink()
 
 
-def add_a_words_file(folder: Path) -> None:
-    (only(folder, "generations/words-*") / "stray").write_text("x")
+def add_a_file(folder: Path) -> None:
+    (only(folder, "segments/*") / "stray").write_text("x")
 
 
 def remove_all(folder: Path) -> None:
-    shutil.rmtree(folder / "generations")
+    shutil.rmtree(folder / "segments")
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        *[flip_vectors, remove_vectors, truncate_vectors],
-        *[flip_words, remove_words, remove_a_words_file, add_a_words_file, remove_all],
+        *[flip_vectors, remove_vectors, truncate_vectors, flip_words],
+        *[flip_rows, remove_a_words_file, add_a_file, remove_all],
     ],
     ids=lambda damage: damage.__name__,
 )
-def test_a_damaged_generation_is_rebuilt_and_recorded(folder: Path, damage: object) -> None:
+def test_a_damaged_segment_is_rebuilt_and_recorded(folder: Path, damage: object) -> None:
     assert callable(damage)
     damage(folder)
     with Collection.open(folder, IDENTITY) as collection:
@@ -116,6 +115,20 @@ def test_a_damaged_generation_is_rebuilt_and_recorded(folder: Path, damage: obje
         assert "rebuilt" in event
     with Collection.open(folder, IDENTITY) as collection:
         assert collection.events == []
+
+
+def test_only_the_damaged_segment_is_rebuilt(folder: Path) -> None:
+    with Collection.open(folder) as collection:
+        fill(collection, NEW)
+        fill(collection, [*NEW, make_document("late.md", "The tube is made of tin.")])
+        names = {path.name for path in (folder / "segments").iterdir()}
+        assert len(names) == 2
+        content = collection.fingerprint
+    flip_bit(max(folder.glob("segments/*/vectors.npy"), key=lambda path: path.stat().st_size), -3)
+    with Collection.open(folder) as collection:
+        assert_searches(collection)
+        assert len(names & {path.name for path in (folder / "segments").iterdir()}) == 1
+        assert (len(collection.events), collection.fingerprint) == (1, content)
 
 
 def test_a_truncated_database_is_refused(folder: Path) -> None:
@@ -149,12 +162,18 @@ def test_a_flipped_bit_in_the_database_never_changes_an_answer(folder: Path) -> 
     "change",
     [
         "UPDATE chunks SET body = replace(body, 'brass', 'steel')",
-        "UPDATE documents SET body = replace(body, 'brass', 'steel')",
+        "UPDATE chunks SET place = 9 WHERE place = 1",
+        "UPDATE texts SET body = replace(body, 'brass', 'steel')",
+        "UPDATE documents SET facts = replace(facts, 'test', 'text')",
+        "DELETE FROM texts",
         "UPDATE vectors SET vector = zeroblob(128)",
         "DELETE FROM vectors",
         "DELETE FROM chunks WHERE id = 'old.md#0001'",
         "DELETE FROM documents",
-        "UPDATE state SET identity = replace(identity, 'sum', 'cls')",
+        "UPDATE editions SET identity = replace(identity, 'sum', 'cls')",
+        "UPDATE editions SET segments = '[]'",
+        "DELETE FROM editions",
+        "UPDATE state SET active = 2",
         "DELETE FROM state",
         "PRAGMA user_version = 7",
     ],
@@ -168,7 +187,7 @@ def test_rows_changed_behind_its_back_are_refused_not_guessed(folder: Path, chan
         collection.document("old.md")
 
 
-def test_generations_without_their_database_are_no_collection(folder: Path) -> None:
+def test_segments_without_their_database_are_no_collection(folder: Path) -> None:
     (folder / "collection.sqlite").unlink()
     with pytest.raises(MissingCollectionError):
         Collection.open(folder)
@@ -231,9 +250,8 @@ def test_a_killed_update_leaves_the_previous_state_and_resumes(folder: Path, tmp
         with Collection.create(tmp_path / "unbroken", IDENTITY) as unbroken:
             fill(unbroken, NEW)
             assert collection.fingerprint == unbroken.fingerprint
-            assert only(folder, "generations/*.faiss").read_bytes() == (
-                only(unbroken.folder, "generations/*.faiss").read_bytes()
-            )
+            ids = [chunk.id for chunk in unbroken.all_chunks()]
+            assert np.array_equal(collection.vectors_of(ids), unbroken.vectors_of(ids))
 
 
 def test_an_update_that_fails_leaves_the_previous_state(folder: Path) -> None:
@@ -287,18 +305,12 @@ def test_a_place_that_may_not_be_written_is_named_with_what_to_do(folder: Path) 
     with pytest.raises(PermissionError, match=r"readonly database; .*chmod -R u\+w .*collection\.sqlite"):
         store._connection.execute("PRAGMA query_only = ON")
         with store.transaction():
-            store.delete_document("old.md")
+            store.delete_documents(["old.md"], [1])
     store.close()
     path.unlink()
     path.mkdir()
     with pytest.raises(PermissionError, match=r"unable to open database file; .*chmod"):
         Collection.open(folder)
-
-
-def test_a_full_disk_leaves_no_half_of_a_word_index(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="words"), small_disk(3_000):
-        write_words(tmp_path / "words", cut_paragraphs(NEW))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reader_keeps_its_state_while_another_writes(folder: Path) -> None:
@@ -315,8 +327,18 @@ def test_a_reader_keeps_its_state_while_another_writes(folder: Path) -> None:
 
 
 def test_what_a_killed_writer_left_is_swept(folder: Path) -> None:
-    (folder / "generations" / ".words-x.1.tmp").mkdir()
-    (folder / "generations" / "vectors-x.faiss").touch()
+    (folder / "segments" / ".0123.1.tmp").mkdir()
+    (folder / "segments" / "stray").touch()
     with Collection.open(folder) as collection:
-        fill(collection, OLD)
-        assert len(list((folder / "generations").iterdir())) == 2
+        fill(collection, [*OLD, make_document("more.md", "One line.")])
+        assert len(list((folder / "segments").iterdir())) == 1
+
+
+def test_a_database_of_the_first_schema_is_refused_with_the_way_out(folder: Path) -> None:
+    with sqlite3.connect(folder / "collection.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with pytest.raises(
+        DamagedCollectionError, match=r"schema version 1, this program reads 2; remove .*workbench index"
+    ):
+        Collection.open(folder)

@@ -147,8 +147,8 @@ class Collection:
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of documents, facts, chunks, embedder; sources, history, clock and machine leave no trace."""
-        chunks = (row.tobytes() for row in self._loaded.chunks.digests)
-        sets = fingerprint_set(self._store.document_digests()), fingerprint_set(chunks)
+        documents, chunks = b"".join(self._store.document_digests()), self._loaded.chunks.digests.tobytes()
+        sets = fingerprint_set(documents), fingerprint_set(chunks)
         return digest((identity_body(self.identity), *sets)).hex()
 
     @property

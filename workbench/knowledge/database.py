@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import BusyError, DamagedCollectionError
-from workbench.knowledge.schema import SCHEMA_VERSION
+from workbench.knowledge.schema import SCHEMA_VERSION, expected_schema, read_schema
 
 WAIT_SECONDS = 1.5  # for another program that locks the database
 PRAGMAS = (
@@ -87,7 +87,9 @@ class Database:
     def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, read as they are asked for."""
         with self.named_faults():
-            yield from self._connection.execute(query, values)
+            # No `yield from`: a generator given up half-way would close the cursor, maybe after the connection.
+            for row in self._connection.execute(query, values):  # noqa: UP028
+                yield row
 
     def first(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query; None: there is none."""
@@ -139,3 +141,6 @@ class Database:
         found = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if found != SCHEMA_VERSION:
             raise self.damaged(f"has schema version {found}, this program reads {SCHEMA_VERSION}")
+        # A flipped bit in a table's definition could switch off a constraint, or rename a column, unseen by SQLite.
+        if read_schema(self._connection) != expected_schema():
+            raise self.damaged("holds other tables than this program makes")

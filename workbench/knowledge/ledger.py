@@ -71,6 +71,6 @@ def read_ledger(rows: Sequence[tuple[int, int, bytes]]) -> Ledger:
     return Ledger(keys, owners, np.frombuffer(joined, dtype=np.uint8).reshape(len(rows), 32))
 
 
-def fingerprint_set(digests: Iterable[bytes]) -> bytes:
-    """Return a SHA-256 over `digests` whatever their order."""
-    return hashlib.sha256(b"".join(sorted(digests))).digest()
+def fingerprint_set(digests: bytes) -> bytes:
+    """Return a SHA-256 over `digests`, of 32 bytes each, whatever their order."""
+    return hashlib.sha256(np.sort(np.frombuffer(digests, dtype="S32")).data).digest()

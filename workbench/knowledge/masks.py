@@ -45,7 +45,7 @@ class Masks:
         """Take the owners of each segment's positions, and what yields the documents' facts by number."""
         self._owners = owners
         self._read_facts = facts
-        alive = [None if (owner > 0).all() else owner > 0 for owner in owners]
+        alive = [None if (owner > 0).all() else _freeze(owner > 0) for owner in owners]
         self.alive: Sequence[Bool | None] = alive  # of each segment; None: no row of it was deleted
         self._bytes = sum(len(owner) for owner in owners)
         self._cached: OrderedDict[str, Sequence[Bool | None]] = OrderedDict()
@@ -72,8 +72,14 @@ class Masks:
     def _build(self, scope: Scope) -> list[Bool]:
         allowed = np.zeros(max((number for number, _ in self._facts), default=0) + 1, dtype=bool)
         allowed[[number for number, facts in self._facts if is_allowed(facts, scope)]] = True
-        return [allowed[owners] for owners in self._owners]
+        return [_freeze(allowed[owners]) for owners in self._owners]
 
     @cached_property
     def _facts(self) -> list[tuple[int, DocumentFacts]]:
         return list(self._read_facts())
+
+
+def _freeze(mask: Bool) -> Bool:
+    """Return a mask that nobody can write: word search counts such a mask only once."""
+    mask.flags.writeable = False
+    return mask

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,22 @@ def segments_body(segments: Sequence[SegmentRecord]) -> str:
 def read_segments_body(body: str) -> tuple[SegmentRecord, ...]:
     """Return the records behind `segments_body`."""
     return tuple(SegmentRecord(**fields) for fields in json.loads(body))
+
+
+def read_schema(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """Return what a database says its tables and indexes are."""
+    return list(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"))
+
+
+@cache
+def expected_schema() -> list[tuple[str, ...]]:
+    """Return what `read_schema` gives for an undamaged database."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.executescript(SCHEMA)
+        return read_schema(connection)
+    finally:
+        connection.close()
 
 
 def create_database(path: Path, identity: EmbedderIdentity) -> None:

@@ -75,7 +75,7 @@ def open_segment(folder: Path, record: SegmentRecord) -> Segment:
         return _open_files(place, record)
     except FileNotFoundError as error:
         raise UnusableSegmentError(f"{record.name}: missing") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UnusableSegmentError(f"{record.name}: {error}") from error
 
 

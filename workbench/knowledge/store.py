@@ -107,7 +107,12 @@ class Store(Database):
 
     def document_digests(self) -> list[bytes]:
         """Return the digest of each document's content and facts, its source left out."""
-        return [mark for (mark,) in self.rows("SELECT mark FROM documents")]
+        marks = []
+        for id_, mark, source, whole in self.rows("SELECT id, mark, source, digest FROM documents"):
+            if whole != digest((mark, source)):
+                raise self.damaged(f"has altered document {id_!r}")
+            marks.append(mark)
+        return marks
 
     def facts(self) -> Iterator[tuple[int, DocumentFacts]]:
         """Yield number and facts of each document in order of id."""

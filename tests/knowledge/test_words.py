@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.knowledge import postings
+from workbench.knowledge import postings, words
 from workbench.knowledge.analysis import find_words, hash_words
 from workbench.knowledge.words import WordSegment, merge_words, search_words, write_words
 from workbench.types import Bool
@@ -53,10 +53,14 @@ def lamps(tmp_path_factory: pytest.TempPathFactory) -> WordSegment:
 
 
 def zipf_texts(n: int, *, seed: int) -> list[str]:
+    """Few rare and many common words, often repeated, so that common ones can outweigh a rare one."""
     rng = np.random.default_rng(seed)
     shares = 1 / np.arange(3, 403)
-    lengths = rng.integers(1, 40, n)
-    return [" ".join(f"w{word}" for word in rng.choice(400, size, p=shares / shares.sum())) for size in lengths]
+    lengths = rng.integers(1, 9, n)
+    return [
+        " ".join(f"w{word} " * times for word, times in zip(words, rng.geometric(0.2, len(words)), strict=True))
+        for words in (rng.choice(400, size, p=shares / shares.sum()) for size in lengths)
+    ]
 
 
 def brute_force(texts: Sequence[str], question: str, k1: float = 1.2, b: float = 0.75) -> dict[int, float]:
@@ -121,11 +125,15 @@ def test_a_merge_has_the_bytes_of_one_write(case: tuple[list[str], list[int], li
         assert hash_files(folder / "merged") == hash_files(folder / "written")
 
 
-def test_reading_the_rare_words_first_finds_the_same_best(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cost", [0, words.LOOKUP_COST])  # 0: no common word is read that need not be
+def test_reading_the_rare_words_first_finds_the_same_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cost: int
+) -> None:
+    monkeypatch.setattr(words, "LOOKUP_COST", cost)
     texts = zipf_texts(1000, seed=5)
     cuts = [0, 700, 950, 1000]
     parts: Parts = [(make_segment(tmp_path / str(start), texts[start:stop]), None) for start, stop in pairwise(cuts)]
-    for question in zipf_texts(12, seed=6):
+    for question in zipf_texts(15, seed=6):
         named = brute_force(texts, question)
         best = sorted(named.values(), reverse=True)
         for k in (1, 3, 20):
@@ -133,6 +141,19 @@ def test_reading_the_rare_words_first_finds_the_same_best(tmp_path: Path) -> Non
             assert len(found) >= min(k, len(best))
             assert [score for *_, score in found[:k]] == pytest.approx(best[:k], rel=1e-6)
             assert all(score == pytest.approx(named[cuts[part] + place], rel=1e-6) for part, place, score in found)
+
+
+def test_a_chunk_without_the_rare_word_may_be_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "LOOKUP_COST", 0)
+    winners = []
+    for n_fillers in range(0, 200, 4):  # the longer its chunk, the less the rare word gives
+        texts = [f"rare {'filler ' * n_fillers}", "common " * 60, *["common filler"] * 3, *["filler " * 60] * 6]
+        segment = make_segment(tmp_path / str(n_fillers), texts)
+        reference = brute_force(texts, "rare common")
+        [(_, position, _)] = search_words([(segment, None)], "rare common", k=1)
+        assert position == max(reference, key=lambda one: reference[one])
+        winners.append(position)
+    assert set(winners) == {0, 1}
 
 
 def test_scores_are_those_of_bm25s(tmp_path: Path) -> None:
@@ -174,7 +195,7 @@ def test_nothing_is_found_in_nothing(tmp_path: Path, lamps: WordSegment) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ("The Prices of E-104 were running; café", ["price", "e", "104", "were", "run", "café"]),
         ("Die Häuser der Straße", ["die", "häuser", "der", "straße"]),
@@ -188,8 +209,8 @@ def test_nothing_is_found_in_nothing(tmp_path: Path, lamps: WordSegment) -> None
         (f"{'x' * 254} {'y' * 255}", ["x" * 254]),
     ],
 )
-def test_text_becomes_words(text: str, words: list[str]) -> None:
-    assert find_words(text) == words
+def test_text_becomes_words(text: str, expected: list[str]) -> None:
+    assert find_words(text) == expected
 
 
 def test_two_words_of_unspaced_text_find_their_chunk(tmp_path: Path) -> None:

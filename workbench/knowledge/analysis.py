@@ -8,8 +8,9 @@ Accents stay. Other languages keep their stop words, and the English stemmer cut
 that do not put a space between words (Han, Kana, Thai, Lao, Khmer, Burmese) and Hangul become overlapping pairs of
 characters, as in Lucene's CJK analyzer. A run of 255 bytes or more is no word and is left out.
 
-A word is stored as 64 bits of BLAKE2b, so no text lies in an index. Two of a collection's V different words share a
-number with odds below V² / 2^65 (one in 370,000 at ten million words); they would then count as one word.
+A word is stored as 64 bits of BLAKE2b, so no text lies in an index; its holder can still test a guessed word.
+Two of a collection's V different words share a number with odds below V² / 2^65 (one in 370,000 at ten million words);
+they would then count as one word.
 
 Source: Porter, Snowball, 2001; Unicode Standard Annex 15; RFC 7693.
 """

@@ -27,7 +27,7 @@ Hashes = NDArray[np.uint64]
 Positions = NDArray[np.int32]
 Counts = NDArray[np.uint16]
 COLUMNS = {"words": "<u8", "word_starts": "<i8", "word_positions": "<i4", "word_counts": "<u2", "word_lengths": "<i4"}
-BLOCK = 2_000_000  # words held in memory at once while writing, postings while merging
+BLOCK = 1_000_000  # words held in memory at once while writing, postings while merging
 
 
 class Postings(NamedTuple):
@@ -98,7 +98,7 @@ class WordSegment:
 def write_postings(folder: Path, texts: Iterable[Sequence[int]]) -> None:
     """Write the words of `texts`, given as hashes, text by text in order of position, into `folder`.
 
-    Memory: about 60 bytes for each of BLOCK words; what is beyond waits in files inside `folder`.
+    Memory: about 100 bytes for each of BLOCK words; what is beyond waits in files inside `folder`.
 
     Raises:
         OSError: the disk is full or failing.

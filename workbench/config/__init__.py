@@ -21,12 +21,13 @@ from workbench.config.knowledge import (
     IndexConfig,
     LexicalConfig,
     LibraryConfig,
+    Limits,
     ModelsConfig,
     RerankConfig,
     RetrievalConfig,
     RetrieverConfig,
 )
-from workbench.config.load import dump_config, load_config, parse_config
+from workbench.config.load import dump_config, load_config, load_library_config
 
 __all__ = [
     "AdapterConfig",
@@ -42,6 +43,7 @@ __all__ = [
     "IndexConfig",
     "LexicalConfig",
     "LibraryConfig",
+    "Limits",
     "ModelsConfig",
     "PromptConfig",
     "QuestionsConfig",
@@ -53,5 +55,5 @@ __all__ = [
     "TrainingConfig",
     "dump_config",
     "load_config",
-    "parse_config",
+    "load_library_config",
 ]

@@ -14,11 +14,22 @@ from workbench.config.base import Knobs
 from workbench.filters import parse_filter
 
 
+class Limits(Knobs):
+    """What one file may cost while it is parsed, in a child process that is killed beyond it."""
+
+    memory_bytes: int = Field(2**30, ge=2**28, description="memory of the child; its libraries take 0.2 GiB of it")
+    cpu_seconds: float = Field(30, gt=0, description="processor time")
+    wall_seconds: float = Field(30, gt=0, description="time by the clock")
+    output_bytes: int = Field(2**26, ge=2**10, description="text, blocks and metadata together, as UTF-8 JSON")
+    input_bytes: int = Field(2**28, ge=1, description="the file's size")
+
+
 class CorpusConfig(Knobs):
     """Which documents."""
 
     path: Path | None = Field(None, description="folder of documents; none: the passages inside questions.path (SQuAD)")
     include: tuple[str, ...] = Field(("**/*",), description="glob patterns below path")
+    limits: Limits = Limits()
 
 
 class ModelsConfig(Knobs):
@@ -152,6 +163,7 @@ class LibraryConfig(Knobs):
     """A collection on its own: how its documents are read, cut, embedded, indexed and found."""
 
     include: tuple[str, ...] = Field(("**/*",), description="glob patterns below each folder")
+    limits: Limits = Limits()
     models: ModelsConfig = ModelsConfig()
     chunking: ChunkingConfig = ChunkingConfig()
     index: IndexConfig = IndexConfig()

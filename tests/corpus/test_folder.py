@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -11,7 +13,16 @@ import pytest
 from fpdf import FPDF
 
 from tests.corpus.samples import WRITERS, write_docx, write_pdf
-from workbench.corpus import SUFFIXES, cleaning, read_document, read_folder
+from workbench.corpus import (
+    SUFFIXES,
+    cleaning,
+    read_document,
+    read_files,
+    read_folder,
+    reader_version,
+    scan_folder,
+)
+from workbench.corpus.folder import list_files
 from workbench.errors import ConfigError, EmptyCorpusError, UnreadableDocumentError
 
 
@@ -38,7 +49,8 @@ def broken_files(folder: Path) -> dict[str, str]:
         "invisible.txt": ("\u200b\ufeff".encode(), "empty"),
         "scripts.html": (b"<html><script>draw()</script></html>", "no_text"),
         "garbage.html": (bytes(range(256)), "binary"),
-        "sheet.xlsx": (b"PK", "unsupported"),
+        "sheet.xlsx": (b"PK", "damaged"),
+        "old.doc": (b"old", "unsupported"),
         "README": (b"no suffix", "unsupported"),
     }
     for name, (content, _) in contents.items():
@@ -65,7 +77,57 @@ def test_documents_are_named_by_path_below_the_folder_and_hidden_files_are_skipp
     documents, failures = read_folder(tmp_path, ["**/*.md", "*.MD", "b/*"])
     assert [document.id for document in documents] == ["a.MD", "b/two.md", "c/three.md"]
     assert failures == []
-    assert [document.id for document in read_folder(tmp_path, ["b/*"])[0]] == ["b/two.md"]
+    assert [file.id for file in list_files([tmp_path], ["b/*"])] == ["b/two.md"]
+
+
+def test_a_scan_hashes_what_it_can_open_and_opens_no_pipe(tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    root.mkdir()
+    (tmp_path / "secret.txt").write_text("secret")
+    (root / "own.txt").write_bytes(b"own words")
+    os.mkfifo(root / "pipe.txt")
+    (root / "gone.txt").symlink_to(root / "nothing.txt")
+    (root / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "zero.txt").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(root / "socket.txt"))
+    scanned = {file.id: (file.sha256, file.size) for file in scan_folder([root], ["**/*"])}
+    assert scanned.pop("own.txt") == (hashlib.sha256(b"own words").hexdigest(), 9)
+    assert scanned == dict.fromkeys(["gone.txt", "out.txt", "pipe.txt", "socket.txt", "zero.txt"], ("", 0))
+    kinds = {failure.source: failure.kind for failure in read_folder(root, ["**/*"])[1]}
+    assert kinds == {
+        "gone.txt": "missing",
+        "out.txt": "outside",
+        "pipe.txt": "special",
+        "socket.txt": "special",
+        "zero.txt": "outside",
+    }
+
+
+def test_files_of_several_folders_carry_their_folders_name(tmp_path: Path) -> None:
+    roots = [tmp_path / "b", tmp_path / "a"]
+    for root in roots:
+        (root / "sub").mkdir(parents=True)
+        (root / "sub" / "one.txt").write_text(root.name)
+    files = scan_folder(roots, ["**/*.txt"])
+    assert [(file.id, file.root) for file in files] == [("a/sub/one.txt", roots[1]), ("b/sub/one.txt", roots[0])]
+    assert [outcome.source for outcome in read_files(files)] == ["a/sub/one.txt", "b/sub/one.txt"]
+    (tmp_path / "other" / "a").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"/a and .*/other/a have the same name"):
+        scan_folder([roots[1], tmp_path / "other" / "a"], ["**/*"])
+    with pytest.raises(ConfigError, match=r"/a/sub lie within each other.*name the outer one"):
+        scan_folder([roots[1], roots[1] / "sub"], ["**/*"])
+    with pytest.raises(ConfigError, match="lie within each other"):
+        scan_folder([roots[1], roots[1]], ["**/*"])
+
+
+def test_the_reader_version_is_stable_and_names_sources_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reader_version()
+    assert (len(before), reader_version()) == (64, before)
+    reader_version.cache_clear()
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "0.0")
+    assert reader_version() != before
+    reader_version.cache_clear()
 
 
 def test_links_that_leave_the_folder_or_lead_nowhere_are_failures(tmp_path: Path) -> None:

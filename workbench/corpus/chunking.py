@@ -2,17 +2,19 @@
 
 Not semantic splitting: structure decides, and the embedder's own tokens measure. A document is tokenised once and its
 spans are counted by bisection; every finished chunk is then counted once more with its headings, since token counts
-do not add up over a cut. Promises, for every document: spans are exact, every character that is not blank is in a
-chunk, chunks come in order, ids are unique, and no chunk with its headings and special tokens exceeds the limit.
+do not add up over a cut. A chunk that starts inside a table carries the table's header. Promises, for every document:
+spans are exact, every character that is not blank is in a chunk, chunks come in order, ids are unique, and no chunk
+with its headings, header and special tokens exceeds the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.config import ChunkingConfig
 from workbench.contracts import TokenOffsets
+from workbench.corpus.contexts import Context, Place, measure_contexts, pick_context
 from workbench.corpus.cutting import Ruler, Span, cut, halve
 from workbench.corpus.outline import Unit, outline, shared_path, units_within
 from workbench.errors import ConfigError
@@ -20,8 +22,6 @@ from workbench.types import BlockKind, Chunk, Document
 
 _GROUP_CHARACTERS = 4_000_000  # text tokenised at once; its offsets take about 100 MB
 _TINY_SHARE = 8  # a section below 1/8 of a chunk takes the next section in
-
-HeadingPath = tuple[str, ...]  # headings, outermost first
 
 
 def chunk_document(document: Document, offsets: TokenOffsets, config: ChunkingConfig) -> list[Chunk]:
@@ -44,13 +44,14 @@ def chunk_documents(documents: Iterable[Document], offsets: TokenOffsets, config
     chunks: list[Chunk] = []
     for group in _group(documents):
         outlines = [outline(document) for document in group]
-        measures = measure_paths({unit.path for units in outlines for unit in units}, offsets, limit // 2)
+        places = {(unit.path, header) for units in outlines for unit in units for header in {"", unit.header}}
+        contexts = measure_contexts(places, offsets, limit)
         counted = offsets.token_offsets([document.text for document in group])
         drafts = [
-            _Draft(document, units, pack(units, Ruler(document.text, tokens), measures, limit, config.overlap_tokens))
+            _Draft(document, units, pack(units, Ruler(document.text, tokens), contexts, limit, config.overlap_tokens))
             for document, units, tokens in zip(group, outlines, counted, strict=True)
         ]
-        chunks += settle(drafts, measures, offsets, limit)
+        chunks += settle(drafts, contexts, offsets, limit)
     return chunks
 
 
@@ -63,31 +64,8 @@ class _Draft:
     spans: Sequence[Span]
 
 
-@dataclass(frozen=True, slots=True)
-class PathMeasure:
-    """The part of a heading path that a chunk may carry, and its tokens."""
-
-    kept: HeadingPath
-    n_tokens: int
-
-
-def measure_paths(paths: Iterable[HeadingPath], offsets: TokenOffsets, budget: int) -> dict[HeadingPath, PathMeasure]:
-    """Return for each path its innermost headings that fit `budget` tokens: the outermost go first."""
-    ordered = sorted(paths)
-    lines = [" > ".join(path) + "\n" for path in ordered]  # as Chunk.indexed_text writes it
-    measures: dict[HeadingPath, PathMeasure] = {(): PathMeasure((), 0)}
-    for path, line, tokens in zip(ordered, lines, offsets.token_offsets(lines), strict=True):
-        ruler = Ruler(line, tokens)
-        kept, start = path, 0
-        while kept and ruler.count(start, len(line)) > budget:
-            start += len(kept[0]) + len(" > ")
-            kept = kept[1:]
-        measures[path] = PathMeasure(kept, ruler.count(start, len(line)) if kept else 0)
-    return measures
-
-
 def pack(
-    units: Sequence[Unit], ruler: Ruler, measures: dict[HeadingPath, PathMeasure], limit: int, overlap: int
+    units: Sequence[Unit], ruler: Ruler, contexts: Mapping[Place, Context], limit: int, overlap: int
 ) -> list[Span]:
     """Return spans of whole units, filled up to `limit` tokens; a unit beyond it is cut, its end left open for more.
 
@@ -97,7 +75,9 @@ def pack(
     members: list[Unit] = []  # of the open span, which starts at `start`
     start = 0
     for unit in units:
-        room = limit - measures[(members or [unit])[0].path].n_tokens
+        first = (members or [unit])[0]
+        inside = bool(members) and start > first.start
+        room = limit - contexts[first.path, first.header if inside else ""].n_tokens
         if members and ruler.count(start, unit.end) <= room and _may_join(members, unit, ruler, start, limit):
             members.append(unit)
             continue
@@ -109,9 +89,10 @@ def pack(
         elif not members:
             start = unit.start
         members = [*members, unit]
-        room = limit - measures[unit.path].n_tokens
+        room = limit - contexts[unit.path, ""].n_tokens
         if ruler.count(start, unit.end) > room:
-            *whole, (start, _) = cut(ruler, (start, unit.end), unit.kind, room, overlap)
+            later_room = limit - contexts[unit.path, unit.header].n_tokens
+            *whole, (start, _) = cut(ruler, (start, unit.end), unit.kind, room, overlap, later_room=later_room)
             spans += whole
             members = [unit]
     if not members:
@@ -123,7 +104,7 @@ def pack(
 
 
 def settle(
-    drafts: Sequence[_Draft], measures: dict[HeadingPath, PathMeasure], offsets: TokenOffsets, limit: int
+    drafts: Sequence[_Draft], contexts: Mapping[Place, Context], offsets: TokenOffsets, limit: int
 ) -> list[Chunk]:
     """Return the drafts' spans as chunks that were counted with their headings; those over `limit` are halved.
 
@@ -133,7 +114,7 @@ def settle(
     settled: dict[tuple[int, Span], Chunk] = {}
     open_spans = [(n, span) for n, draft in enumerate(drafts) for span in draft.spans]
     while open_spans:
-        chunks = [_build(drafts[n], span, measures) for n, span in open_spans]
+        chunks = [_build(drafts[n], span, contexts) for n, span in open_spans]
         counts = offsets.token_offsets([chunk.indexed_text for chunk in chunks])
         halves: list[tuple[int, Span]] = []
         for (n, span), chunk, tokens in zip(open_spans, chunks, counts, strict=True):
@@ -162,14 +143,15 @@ def _trailing_headings(members: Sequence[Unit]) -> list[Unit]:
     return list(members[n:])
 
 
-def _build(draft: _Draft, span: Span, measures: dict[HeadingPath, PathMeasure]) -> Chunk:
+def _build(draft: _Draft, span: Span, contexts: Mapping[Place, Context]) -> Chunk:
     start, end = span
     document = draft.document
     units = units_within(draft.units, start, end)
-    path = shared_path(units)
-    kept = measures[path].kept if path in measures else path
+    context = pick_context(contexts, shared_path(units), units[0].header if start > units[0].start else "")
     id_ = f"{document.id}:{start}-{end}"
-    return Chunk(id_, document.id, start, end, document.text[start:end], kept, units[0].page)
+    return Chunk(
+        id_, document.id, start, end, document.text[start:end], context.headings, units[0].page, context.header
+    )
 
 
 def _without_headings(chunk: Chunk, offsets: TokenOffsets, limit: int) -> Chunk:

@@ -49,8 +49,12 @@ class Ruler:
         return self._starts[index] if 0 <= index < len(self._starts) else (0 if index < 0 else end)
 
 
-def cut(ruler: Ruler, span: Span, kind: BlockKind, room: int, overlap: int) -> list[Span]:
+def cut(
+    ruler: Ruler, span: Span, kind: BlockKind, room: int, overlap: int, *, later_room: int | None = None
+) -> list[Span]:
     """Return pieces of `span` of at most `room` tokens each, neighbours sharing about `overlap` tokens of prose.
+
+    All pieces but the first have `later_room`, where it is given: they carry more context.
 
     All characters that are not blank are in a piece; each piece ends later than the one before.
     """
@@ -67,6 +71,7 @@ def cut(ruler: Ruler, span: Span, kind: BlockKind, room: int, overlap: int) -> l
         if stop >= end:
             break
         pieces.append((start, _skip_blanks_back(ruler.text, stop)))
+        room = room if later_room is None else later_room
         done = _skip_blanks(ruler.text, stop)
         start = find_overlap(ruler, done, overlap, kind)
     return [*pieces, (start, end)]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workbench.corpus.cleaning import strip_heading_marks
+from workbench.corpus.contexts import find_header
 from workbench.types import Block, BlockKind, Document
 
 _NOT_BLANK = re.compile(r"\S(?:.*\S)?", re.DOTALL)
@@ -18,13 +19,17 @@ _NOT_BLANK = re.compile(r"\S(?:.*\S)?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`text[start:end]`, no blanks at its ends. `path`: the headings around it, outermost first, itself excluded."""
+    """`text[start:end]`, no blanks at its ends. `path`: the headings around it, outermost first, itself excluded.
+
+    `header`: the header rows of a table that has them, for the chunks that start further down in it.
+    """
 
     start: int
     end: int
     kind: BlockKind
     page: int | None
     path: tuple[str, ...]
+    header: str = ""
 
 
 def outline(document: Document) -> list[Unit]:
@@ -43,7 +48,8 @@ def outline(document: Document) -> list[Unit]:
         path = tuple(words for _, words in open_headings if words)
         if document.title and _key(document.title) not in map(_key, (*path, heading)):
             path = (document.title, *path)
-        units.append(Unit(block.start, block.end, block.kind, block.page, path))
+        header = find_header(document.text[block.start : block.end]) if block.kind is BlockKind.TABLE else ""
+        units.append(Unit(block.start, block.end, block.kind, block.page, path, header))
         if block.kind is BlockKind.HEADING:
             open_headings.append((block.level, heading))
     return units

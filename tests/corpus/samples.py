@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import zipfile
 from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
 
 import docx
+import openpyxl
+import pptx
 from fpdf import FPDF
+
+from workbench.corpus.code import LANGUAGES
 
 TITLE, SECTION = "Pump Manual", "Error codes"
 OPENING = "The pump moves water. It is blue and weighs nine kilograms."
@@ -26,14 +34,17 @@ def write_plain(path: Path) -> None:
     path.write_text(f"{OPENING}\n\n{SECTION}\n\n{PIPE_ROW}\n", encoding="utf-8")
 
 
-def write_html(path: Path) -> None:
+def html_source() -> str:
     rows = "".join(f"<tr><td>{code}</td><td>{meaning}</td></tr>" for code, meaning in ROWS)
     items = "".join(f"<li>{item}</li>" for item in ITEMS)
-    path.write_text(
+    return (
         f"<html><head><title>{TITLE} | Maker</title><style>p {{}}</style></head><body><nav>Home</nav><h1>{TITLE}</h1>"
-        f"<p>{OPENING}</p><ul>{items}</ul><h2>{SECTION}</h2><table>{rows}</table><p hidden>secret</p></body></html>",
-        encoding="utf-8",
+        f"<p>{OPENING}</p><ul>{items}</ul><h2>{SECTION}</h2><table>{rows}</table><p hidden>secret</p></body></html>"
     )
+
+
+def write_html(path: Path) -> None:
+    path.write_text(html_source(), encoding="utf-8")
 
 
 def write_docx(path: Path) -> None:
@@ -85,12 +96,119 @@ def _heading(pdf: FPDF, text: str, size: int) -> None:
     pdf.set_font("Helvetica", size=11)
 
 
+def write_pptx(path: Path) -> None:
+    deck = pptx.Presentation()
+    first, second, third = (deck.slides.add_slide(deck.slide_layouts[layout]) for layout in (1, 5, 5))
+    first.shapes.title.text, second.shapes.title.text, third.shapes.title.text = TITLE, SECTION, "secret"
+    frame = first.placeholders[1].text_frame
+    frame.text = ITEMS[0]
+    frame.add_paragraph().text = ITEMS[1]
+    first.notes_slide.notes_text_frame.text = OPENING
+    table = second.shapes.add_table(len(ROWS), 2, 0, 0, 99999, 99999).table
+    for n, texts in enumerate(ROWS):
+        for m, text in enumerate(texts):
+            table.cell(n, m).text = text
+    third.element.set("show", "0")
+    deck.save(str(path))
+
+
+def write_xlsx(path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = SECTION
+    sheet.append([OPENING])
+    sheet.append([])
+    for texts in ROWS:
+        sheet.append(texts)
+    unseen = book.create_sheet("Unseen")
+    unseen.append(["secret"])
+    unseen.sheet_state = "hidden"
+    book.properties.title, book.properties.creator = TITLE, "Maker's author"
+    book.save(path)
+
+
+def write_csv(path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ";").writerows([[OPENING], [], *ROWS])
+
+
+def write_json(path: Path) -> None:
+    rows = [dict(zip(ROWS[0], texts, strict=True)) for texts in ROWS[1:]]
+    path.write_text(json.dumps({"title": TITLE, "summary": OPENING, SECTION: rows}), encoding="utf-8")
+
+
+def write_jsonl(path: Path) -> None:
+    records = [{"_id": "1", "title": TITLE, "text": OPENING}, {"_id": "2", "title": SECTION, "text": PIPE_ROW}]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+
+
+def write_rst(path: Path) -> None:
+    line = f"{'=' * 5} {'=' * 20}"
+    rows = [f"{code:5} {meaning}" for code, meaning in ROWS]
+    table = "\n".join([line, rows[0], line, *rows[1:], line])
+    items = "\n".join(f"* {item}" for item in ITEMS)
+    title, section = "=" * len(TITLE), "-" * len(SECTION)
+    hidden = ".. secret"
+    path.write_text(f"{TITLE}\n{title}\n\n{OPENING}\n\n{items}\n\n{hidden}\n\n{SECTION}\n{section}\n\n{table}\n")
+
+
+def write_eml(path: Path) -> None:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = TITLE, "Ann <ann@example.org>", "bob@example.org"
+    message["Date"] = "Mon, 02 Mar 2020 10:00:00 +0100"
+    message.set_content("This mail is written in HTML; secret.")
+    message.add_alternative(html_source(), subtype="html")
+    message.add_attachment(b"secret", maintype="application", subtype="octet-stream", filename="plan.bin")
+    path.write_bytes(message.as_bytes())
+
+
+PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" version="3.0"><metadata
+ xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{title}</dc:title><dc:creator>Ann</dc:creator>
+ <dc:language>en-GB</dc:language><dc:date>2020-03-02</dc:date></metadata><manifest>
+ <item id="n" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"/>
+ <item id="c1" href="text/one%20.xhtml" media-type="application/xhtml+xml"/></manifest>
+ <spine><itemref idref="n"/><itemref idref="c1"/></spine></package>"""
+CONTAINER = """<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>
+ <rootfile full-path="OEBPS/book.opf"/></rootfiles></container>"""
+
+
+def write_epub(path: Path, **members: str) -> None:
+    """Write a book; `members` replace or add files, with "/" written as "__" and "." as "_dot_"."""
+    contents = {
+        "mimetype": "application/epub+zip",
+        "META-INF/container.xml": CONTAINER,
+        "OEBPS/book.opf": PACKAGE.format(title=TITLE),
+        "OEBPS/nav.xhtml": "<html><body>secret</body></html>",
+        "OEBPS/text/one .xhtml": html_source(),
+    } | {name.replace("__", "/").replace("_dot_", "."): content for name, content in members.items()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+
+def write_code(path: Path) -> None:
+    path.write_text(f"# {OPENING}\nstart()\n\n# {PIPE_ROW}\nstop()\n", encoding="utf-8")
+
+
 WRITERS: dict[str, Callable[[Path], None]] = {
+    ".csv": write_csv,
     ".docx": write_docx,
+    ".eml": write_eml,
+    ".epub": write_epub,
     ".htm": write_html,
     ".html": write_html,
+    ".json": write_json,
+    ".jsonl": write_jsonl,
     ".markdown": write_markdown,
     ".md": write_markdown,
+    ".ndjson": write_jsonl,
     ".pdf": write_pdf,
+    ".pptx": write_pptx,
+    ".rst": write_rst,
+    ".tsv": write_csv,
     ".txt": write_plain,
+    ".xhtml": write_html,
+    ".xlsx": write_xlsx,
+    **dict.fromkeys(LANGUAGES, write_code),
 }
+STRUCTURED = (".docx", ".eml", ".epub", ".html", ".md", ".pdf", ".pptx", ".rst")  # formats that know all of it

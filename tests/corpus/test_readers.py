@@ -11,11 +11,9 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 from fpdf import FPDF
 
-from tests.corpus.samples import ITEMS, OPENING, PIPE_ROW, SECTION, TITLE, WRITERS
+from tests.corpus.samples import ITEMS, OPENING, PIPE_ROW, SECTION, STRUCTURED, TITLE, WRITERS
 from workbench.corpus import SUFFIXES, read_document
 from workbench.types import Block, BlockKind, Document
-
-STRUCTURED = [suffix for suffix in SUFFIXES if suffix != ".txt"]
 
 
 def read_sample(suffix: str, folder: Path) -> Document:
@@ -59,9 +57,9 @@ def test_title_headings_list_and_table_are_found(suffix: str, tmp_path: Path) ->
     assert [text.split("\n")[-1] for kind, text in blocks_of(document) if kind is BlockKind.TABLE] == [PIPE_ROW]
 
 
-def test_only_pdf_has_pages(tmp_path: Path) -> None:
+def test_only_pdf_and_slides_have_pages(tmp_path: Path) -> None:
     pages = {suffix: {block.page for block in read_sample(suffix, tmp_path).blocks} for suffix in SUFFIXES}
-    assert pages.pop(".pdf") == {1, 2}
+    assert pages.pop(".pdf") == pages.pop(".pptx") == {1, 2}
     assert set().union(*pages.values()) == {None}
 
 
@@ -91,7 +89,7 @@ def test_text_is_composed_and_free_of_invisible_characters(tmp_path: Path) -> No
 def test_markdown_keeps_its_source_and_reads_front_matter_as_metadata(tmp_path: Path) -> None:
     body = "Big\n===\n\n1. one\n   - `two`\n\n```\n# no heading\n```\n\n> quote\n\n[a]: http://example.org"
     document = read_source("a.md", f'---\ntitle: "Front: page"\ntags: [x]\n---\n{body}\n', tmp_path)
-    assert (document.title, document.text, document.metadata["tags"]) == ("Front: page", body, "[x]")
+    assert (document.title, document.text, document.metadata["tags"]) == ("Front: page", body, ("x",))
     kinds = [block.kind for block in document.blocks]
     assert kinds == [BlockKind.HEADING, BlockKind.LIST, BlockKind.CODE, BlockKind.PARAGRAPH]
 

@@ -15,11 +15,20 @@ from workbench.errors import UnreadableDocumentError
 
 MAX_FILE_BYTES = 64 * 2**20
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like UTF-16's
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _LATIN = {"latin-1", "latin1", "iso-8859-1", "ascii", "us-ascii"}  # what web pages call windows-1252
 # Soft hyphen, zero-width space, word joiner, BOM, bidi controls, tag characters (used to hide text from people).
 # The joiners U+200C and U+200D stay: they are spelling in Persian, in Indic scripts and in emoji.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+_SOFT_BREAK = re.compile("\u00ad[ \t]*(?:\r\n?|\n)[ \t]*(?=\\w)")  # a word broken at the end of a line
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # without escape, which logs in colour are full of
+_MAX_CONTROL_SHARE = 0.02  # of the characters; beyond it the file is not text
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _BLANK = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00a0\u2007\u202f]")  # controls, no-break spaces
 
@@ -43,25 +52,35 @@ def decode_text(data: bytes, name: str, *, declared: str | None = None) -> tuple
     """Return the text and the encoding it was in: by BOM, else as `declared`, else UTF-8, else Windows-1252.
 
     Raises:
-        UnreadableDocumentError: NUL bytes (a binary file, or UTF-16 without its BOM), or no encoding fits.
+        UnreadableDocumentError: NUL bytes or control characters (a binary file, or UTF-16 without its BOM), or no
+            encoding fits.
     """
     for bom, encoding in _BOMS:
         if data.startswith(bom):
-            return _decode(data[len(bom) :], encoding, name), encoding
+            return _check_text(_decode(data[len(bom) :], encoding, name), name), encoding
     if b"\0" in data:
         message = f"{name} holds NUL bytes, so it is not text; if it is UTF-16, save it as UTF-8"
         raise UnreadableDocumentError(message, "binary")
     for candidate in (_known_encoding(declared), "utf-8"):
         try:
             if candidate:
-                return data.decode(candidate), candidate
-        except UnicodeDecodeError:
+                return _check_text(data.decode(candidate), name), candidate
+        except (UnicodeError, LookupError):  # the latter for codecs that are no encodings, such as zip or rot13
             continue
-    return _decode(data, "cp1252", name), "cp1252"
+    return _check_text(_decode(data, "cp1252", name), name), "cp1252"
+
+
+def _check_text(text: str, name: str) -> str:
+    n_controls = len(_CONTROLS.findall(text))
+    if n_controls > _MAX_CONTROL_SHARE * len(text):
+        message = f"{name} holds {n_controls:,} control characters in {len(text):,}, so it is not text"
+        raise UnreadableDocumentError(message, "binary")
+    return text
 
 
 def clean_text(text: str) -> str:
     r"""Return NFC text with `\n` line ends, plain spaces for no-break ones, and no invisible or control characters."""
+    text = _SOFT_BREAK.sub("", text) if "\u00ad" in text else text
     text = _LINE_END.sub("\n", _INVISIBLE.sub("", text))
     return unicodedata.normalize("NFC", _BLANK.sub(" ", text))
 
@@ -85,7 +104,7 @@ def _known_encoding(declared: str | None) -> str | None:
         return "cp1252"
     try:
         return codecs.lookup(declared).name
-    except LookupError:
+    except (LookupError, ValueError):  # unknown, or a NUL in the name
         return None
 
 

@@ -1,16 +1,15 @@
 """DOCX: paragraphs, headings by style, lists and tables in the order of the body; core properties become metadata.
 
 Read from the XML that python-docx opens, not from its `Paragraph.text`, which leaves out tracked insertions and
-content controls. Not read: headers, footers, footnotes, comments, deleted text.
+content controls. Not read: headers, footers, footnotes, comments, deleted text. Text set to hidden is left out and
+counted in `metadata["hidden_characters"]`.
 Source: ECMA-376 part 1, section 17 (WordprocessingML).
 """
 
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
-from io import BytesIO
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -19,55 +18,44 @@ import docx
 from docx.oxml.ns import qn
 
 from workbench.corpus.assembly import Piece, assemble, choose_title, format_table
-from workbench.corpus.cleaning import MAX_FILE_BYTES, read_bytes
+from workbench.corpus.cleaning import read_bytes
+from workbench.corpus.describing import describe
+from workbench.corpus.guards import check_xml, open_archive
 from workbench.errors import UnreadableDocumentError
 from workbench.types import BlockKind, Parsed
 
 Element = Any  # an lxml element; lxml ships no types
 
-_OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # Office wraps a password-protected file in an OLE container
 _HEADING_STYLE = re.compile(r"heading ([1-9])$")
 _BLOCKS, _ROWS, _CELLS = frozenset({qn("w:p"), qn("w:tbl")}), frozenset({qn("w:tr")}), frozenset({qn("w:tc")})
 _DELETED_ROW, _DELETED_CELL = f"{qn('w:trPr')}/{qn('w:del')}", f"{qn('w:tcPr')}/{qn('w:cellDel')}"
 _WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:ins"), qn("w:moveTo"), qn("w:customXml"), qn("w:smartTag")}
 _SKIPPED = {qn("w:del"), qn("w:moveFrom"), qn("w:rPr"), qn("w:pPr")}
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # repeats the text of its Choice
+_RUN, _UNREADABLE_HALF_POINTS = qn("w:r"), 4  # print of two points and below is there to be overlooked
 _MARKS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 
 
 def read_docx(path: Path) -> Parsed:
     """Read a Word file. Raises UnreadableDocumentError: not a Word file, password, unpacks too large, no text."""
-    data = read_bytes(path)
-    check_container(data, path.name)
+    archive = open_archive(read_bytes(path), path.name, member="word/", format_="Word file")
+    check_xml(archive, path.name)
     try:
-        opened = docx.Document(BytesIO(data))
+        opened = docx.Document(archive.fp)
+        styles = {style.style_id: (style.name or "").lower() for style in opened.styles if style.style_id}
+        body = opened.element.body
+        text, blocks = assemble(read_body(body, styles))
+        facts = opened.core_properties
+        named = {key: getattr(facts, key) for key in ("author", "subject", "keywords", "created", "modified")}
     except Exception as error:  # python-docx lets lxml's, zipfile's and its own errors through, and KeyError
-        raise UnreadableDocumentError(f"{path.name} is not a whole Word file: {error}", "damaged") from error
-    styles = {style.style_id: (style.name or "").lower() for style in opened.styles if style.style_id}
-    text, blocks = assemble(read_body(opened.element.body, styles))
+        message = f"{path.name} is not a whole Word file: {type(error).__name__}: {error}"
+        raise UnreadableDocumentError(message, "damaged") from error
     if not text:
         raise UnreadableDocumentError(f"{path.name} holds no text (pictures only?)", "no_text")
-    properties = opened.core_properties
-    titles = [find_text(p) for p in opened.element.body.iter(qn("w:p")) if style_of(p, styles) == "title"]
-    metadata = {"format": "docx"} | {
-        name: value for name in ("author", "subject", "keywords") if (value := str(getattr(properties, name) or ""))
-    }
-    return Parsed(choose_title(path, text, blocks, (*titles, properties.title)), text, blocks, metadata)
-
-
-def check_container(data: bytes, name: str) -> None:
-    """Raise UnreadableDocumentError unless `data` is a zip archive that unpacks to a sane size."""
-    if data.startswith(_OLE_MAGIC):
-        message = f"{name} is password-protected or an old .doc file; save it as .docx without a password"
-        raise UnreadableDocumentError(message, "encrypted")
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, ValueError) as error:
-        raise UnreadableDocumentError(f"{name} is not a whole Word file: {error}", "damaged") from error
-    if unpacked_bytes > 8 * MAX_FILE_BYTES:
-        message = f"{name} unpacks to {unpacked_bytes:,} bytes, the limit is {8 * MAX_FILE_BYTES:,}; split the file"
-        raise UnreadableDocumentError(message, "too_large")
+    titles = [find_text(p) for p in body.iter(qn("w:p")) if style_of(p, styles) == "title"]
+    hidden = ["".join(t.text or "" for t in run.iter(qn("w:t"))) for run in body.iter(_RUN) if is_hidden(run)]
+    metadata = describe(text, format_="docx", hidden=hidden, language=facts.language, **named)
+    return Parsed(choose_title(path, text, blocks, (*titles, facts.title)), text, blocks, metadata)
 
 
 def read_body(body: Element, styles: dict[str, str]) -> Iterator[Piece]:
@@ -120,9 +108,21 @@ def find_text(paragraph: Element) -> str:
             parts.append(element.text or "")
         elif element.tag in _MARKS:
             parts.append(_MARKS[element.tag])
-        elif element.tag not in _SKIPPED and element.tag != _FALLBACK:
+        elif element.tag not in _SKIPPED and element.tag != _FALLBACK and not is_hidden(element):
             stack.extend(reversed(element))
     return "".join(parts).strip()
+
+
+def is_hidden(run: Element) -> bool:
+    """Whether this is a run of text that Word does not show, or in print too small to be read."""
+    properties = run.find(qn("w:rPr")) if run.tag == _RUN else None
+    if properties is None:
+        return False
+    vanish, size = properties.find(qn("w:vanish")), properties.find(qn("w:sz"))
+    if vanish is not None and vanish.get(qn("w:val")) not in ("0", "false", "off"):
+        return True
+    points = size.get(qn("w:val"), "") if size is not None else ""
+    return points.isdecimal() and int(points) <= _UNREADABLE_HALF_POINTS
 
 
 def style_of(member: Element, styles: dict[str, str]) -> str:

@@ -1,18 +1,24 @@
 """HTML: the words a person sees, in reading order. Scripts, styles, navigation and hidden elements are dropped.
 
 Not a browser: style sheets are not read, nothing is fetched. Tables become pipe tables unless they only lay out a page.
+Text hidden by an element's own attributes is counted in `metadata["hidden_characters"]`: people do not see it, and it
+is a common way to talk to models behind their backs. EPUB chapters and mail bodies are read by the same code.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from workbench.corpus.assembly import Piece, assemble, choose_title, format_table
-from workbench.corpus.cleaning import decode_text, read_bytes, squeeze_spaces
+from workbench.corpus.cleaning import read_bytes, squeeze_spaces
+from workbench.corpus.describing import describe, invisible_letters
+from workbench.corpus.guards import decode_text_file
+from workbench.corpus.hiding import hides
 from workbench.errors import UnreadableDocumentError
 from workbench.types import BlockKind, Parsed
 
@@ -20,7 +26,13 @@ _CHARSET = re.compile(rb"<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*[\"']?(
 _DROPPED = frozenset(
     {"script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "button", "select", "dialog", "head"}
 )
-_HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_META_FACTS = {  # names of <meta> elements, best first
+    "author": ("author", "dc.creator", "article:author"),
+    "created": ("article:published_time", "dcterms.created", "dc.date", "date"),
+    "modified": ("article:modified_time", "dcterms.modified", "last-modified"),
+    "keywords": ("keywords",),
+}
+_FURNITURE_ROLES = frozenset({"navigation", "search"})
 # fmt: off
 _INLINE = frozenset({
     "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img",
@@ -34,21 +46,70 @@ _MAX_INDENTS = 8  # deeper nesting is not shown: hostile pages would grow with i
 _LAYOUT_SIGNS = "h1, h2, h3, h4, h5, h6, table table, pre, article, section"
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An HTML page, read: what people see, what is hidden from them, and what its head says."""
+
+    pieces: tuple[Piece, ...]
+    hidden: tuple[str, ...]
+    title: str | None
+    language: str | None
+    facts: dict[str, str]  # keys of _META_FACTS
+    encoding: str
+
+
 def read_html(path: Path) -> Parsed:
     """Read an HTML file. Raises UnreadableDocumentError for binary files and pages without visible words."""
-    data = read_bytes(path)
-    declared = _CHARSET.search(data[:2048])
-    source, encoding = decode_text(data, path.name, declared=declared[1].decode("ascii") if declared else None)
-    tree = LexborHTMLParser(source)
-    text, blocks = assemble(read_blocks(tree.body) if tree.body is not None else ())
+    page = read_page(read_bytes(path), path.name)
+    text, blocks = assemble(page.pieces)
     if not text:
         raise UnreadableDocumentError(f"{path.name} shows no words: its page is empty or drawn by scripts", "no_text")
     tops = [text[block.start : block.end] for block in blocks if block.level == 1]
-    named = tree.css_first("head > title")
     # A single h1 is the better title: <title> often carries the site's name as well.
-    candidates = (tops[0] if len(tops) == 1 else None, named.text() if named is not None else None)
-    metadata = {"format": "html", "encoding": encoding}
+    candidates = (tops[0] if len(tops) == 1 else None, page.title)
+    metadata = describe(
+        text, format_="html", encoding=page.encoding, hidden=page.hidden, language=page.language, **page.facts
+    )
     return Parsed(choose_title(path, text, blocks, candidates), text, blocks, metadata)
+
+
+def read_page(data: bytes, name: str, *, declared: str | None = None) -> Page:
+    """Return the page in `data`; `declared` is the encoding named outside of it, as mails do.
+
+    Raises:
+        UnreadableDocumentError: binary, or no encoding fits.
+    """
+    named = _CHARSET.search(data[:2048])
+    source, encoding = decode_text_file(data, name, declared=declared or (named[1].decode("ascii") if named else None))
+    tree = LexborHTMLParser(source)
+    if tree.body is None:
+        return Page((), (), None, None, {}, encoding)
+    title, html = tree.css_first("head > title"), tree.css_first("html")
+    metas: dict[str, str] = {}
+    for meta in tree.css("head > meta[content]"):
+        key = meta.attributes.get("name") or meta.attributes.get("property") or ""
+        metas.setdefault(key.lower(), meta.attributes.get("content") or "")
+    facts = {
+        key: found for key, names in _META_FACTS.items() if (found := next(filter(None, map(metas.get, names)), ""))
+    }
+    hidden = (*find_hidden(tree.body), invisible_letters(source))
+    language = html.attributes.get("lang") or html.attributes.get("xml:lang") if html is not None else None
+    words = title.text() if title is not None else None
+    return Page(tuple(read_blocks(tree.body)), hidden, words, language, facts, encoding)
+
+
+def find_hidden(body: LexborNode) -> Iterator[str]:
+    """Yield the words of each element that hides them by its own attributes; scripts and navigation are not hidden."""
+    stack = [body]
+    while stack:
+        node = stack.pop()
+        for child in node.iter(include_text=False):
+            if child.tag in _DROPPED:
+                continue
+            if hides(child):
+                yield squeeze_spaces(child.text(deep=True))
+            else:
+                stack.append(child)
 
 
 def read_blocks(body: LexborNode) -> Iterator[Piece]:
@@ -156,10 +217,4 @@ def is_hidden(node: LexborNode) -> bool:
     if not node.is_element_node:
         return not node.is_text_node
     attributes = node.attributes
-    return (
-        node.tag in _DROPPED
-        or "hidden" in attributes
-        or attributes.get("aria-hidden") == "true"
-        or attributes.get("role") == "navigation"
-        or bool(_HIDING_STYLE.search(attributes.get("style") or ""))
-    )
+    return node.tag in _DROPPED or attributes.get("role") in _FURNITURE_ROLES or hides(node)

@@ -1,23 +1,25 @@
 """Markdown: the text is the file's own source, so a span points at what its author wrote; blocks come from the parser.
 
-Front matter (`---` lines with `key: value`) becomes metadata and is no part of the text.
+Front matter (YAML between `---` lines) becomes metadata and is no part of the text.
 Source: CommonMark 0.31 with GitHub's pipe tables, as markdown-it-py reads them.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 
 from workbench.corpus.assembly import choose_title
-from workbench.corpus.cleaning import clean_text, decode_text, read_bytes
-from workbench.types import Block, BlockKind, Parsed
+from workbench.corpus.cleaning import clean_text
+from workbench.corpus.describing import describe, invisible_letters, iso_date
+from workbench.corpus.front_matter import split_front_matter
+from workbench.corpus.guards import read_text
+from workbench.errors import UnreadableDocumentError
+from workbench.types import Block, BlockKind, Fact, Parsed
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:[A-Za-z_][\w -]*:.*\n|[ \t-].*\n|\n)*)(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
-_FRONT_LINE = re.compile(r"^([A-Za-z_][\w -]*):[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
 _KINDS = {
     "heading_open": BlockKind.HEADING,
     "paragraph_open": BlockKind.PARAGRAPH,
@@ -32,22 +34,28 @@ _KINDS = {
 
 
 def read_markdown(path: Path) -> Parsed:
-    """Read a Markdown file. Raises UnreadableDocumentError for binary files and unknown encodings."""
-    raw, encoding = decode_text(read_bytes(path), path.name)
-    source, front = split_front_matter(clean_text(raw))
+    """Read a Markdown file. Raises UnreadableDocumentError: binary, unknown encoding, unreadable permissions."""
+    raw, encoding = read_text(path)
+    source, front = split_front_matter(clean_text(raw), path.name)
     text = source.strip("\n").rstrip()
-    blocks = find_blocks(text)
-    title = choose_title(path, text, blocks, (front.get("title"),))
-    return Parsed(title, text, blocks, {**front, "format": "markdown", "encoding": encoding})
+    try:
+        blocks = find_blocks(text)
+    except RecursionError as error:
+        raise UnreadableDocumentError(f"{path.name} nests deeper than can be read", "damaged") from error
+    title = str(front.pop("title", ""))
+    own = describe(text, format_="markdown", encoding=encoding, hidden=[invisible_letters(raw)])
+    # What the author says wins, but for what is measured.
+    measured = {key: own[key] for key in ("format", "encoding", "hidden_characters") if key in own}
+    return Parsed(choose_title(path, text, blocks, (title,)), text, blocks, own | name_dates(front) | measured)
 
 
-def split_front_matter(source: str) -> tuple[str, dict[str, str]]:
-    """Return the text after the front matter, and its one-line entries without their quotes."""
-    match = _FRONT_MATTER.match(source)
-    if match is None:
-        return source, {}
-    entries = {key.strip().lower(): value.strip("\"'") for key, value in _FRONT_LINE.findall(match[1])}
-    return source[match.end() :], entries
+def name_dates(front: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Return front matter with `created` (or its `date`) and `modified` (or its `updated`) as ISO 8601 dates."""
+    dates = {
+        "created": front.get("created", front.get("date")),
+        "modified": front.get("modified", front.get("updated")),
+    }
+    return {**front, **{key: found for key, value in dates.items() if (found := iso_date(value))}}
 
 
 def find_blocks(text: str) -> tuple[Block, ...]:

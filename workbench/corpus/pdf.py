@@ -16,11 +16,14 @@ import pypdfium2 as pdfium
 
 from workbench.corpus.assembly import Piece, assemble, choose_title, format_table
 from workbench.corpus.cleaning import read_bytes, squeeze_spaces
+from workbench.corpus.describing import describe
+from workbench.corpus.guards import name_content
 from workbench.corpus.pdf_lines import LEADER, Line, drop_running_lines, read_lines, usual_size
 from workbench.corpus.pdf_tables import read_table
 from workbench.errors import UnreadableDocumentError
 from workbench.types import BlockKind, Parsed
 
+MAX_PAGES = 20_000
 _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 _ITEM = re.compile(r"(?:[-–*•‣◦▪●○\uf0b7]|(\d{1,2}[.)]))\s+")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]*$")
@@ -33,10 +36,15 @@ _MAX_HEADING_CHARACTERS = 200
 def read_pdf(path: Path) -> Parsed:
     """Read a PDF. Raises UnreadableDocumentError: encrypted, damaged, cut off, no pages, or no text layer."""
     data = read_bytes(path)
+    if b"%PDF-" not in data[:1024]:
+        raise UnreadableDocumentError(f"{path.name} is {name_content(data) or 'something else'}, no PDF", "damaged")
     if b"%%EOF" not in data[-2048:]:  # pdfium would repair it and silently return the pages that are left
         raise UnreadableDocumentError(f"{path.name} does not end like a PDF; copy it again, it was cut off", "damaged")
     try:
         with pdfium.PdfDocument(data) as opened:
+            if len(opened) > MAX_PAGES:
+                message = f"{path.name} has {len(opened):,} pages, the limit is {MAX_PAGES:,}; split the file"
+                raise UnreadableDocumentError(message, "too_large")
             pages = [read_lines(opened, index) for index in range(len(opened))]
             bookmarks = find_bookmarks(opened)
             properties = opened.get_metadata_dict(skip_empty=True)
@@ -74,13 +82,18 @@ def build_parsed(
     text, blocks = assemble(merge_lists(find_pieces(lines, bookmarks)))
     named = properties.get("Title", "")
     title = choose_title(path, text, blocks, () if _JUNK_TITLE.match(named) else (named,))
-    metadata = {"format": "pdf", "pages": str(len(pages))}
-    if "Author" in properties:
-        metadata["author"] = properties["Author"]
-    if textless := [str(number) for number, lines in enumerate(pages, 1) if not lines]:
-        metadata["pages_without_text"] = ",".join(textless)
-    if running:  # taken out of the text; "#" is the page number
-        metadata["running_lines"] = " | ".join(running)
+    metadata = describe(
+        text,
+        format_="pdf",
+        pages=len(pages),
+        author=properties.get("Author"),
+        subject=properties.get("Subject"),
+        keywords=properties.get("Keywords"),
+        created=properties.get("CreationDate"),
+        modified=properties.get("ModDate"),
+        pages_without_text=",".join(str(number) for number, found in enumerate(pages, 1) if not found),
+        running_lines=" | ".join(running),  # taken out of the text; "#" is the page number
+    )
     return Parsed(title, text, blocks, metadata)
 
 

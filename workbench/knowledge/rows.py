@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from workbench.types import Block, BlockKind, Chunk, Document, EmbedderIdentity, Fact
 
@@ -41,18 +42,25 @@ class FileMark:
     reason: str = ""
 
 
+class KeyedChunk(NamedTuple):
+    """A chunk, its indexed text, and the key of that text's vector."""
+
+    chunk: Chunk
+    text: str
+    key: bytes
+
+
 def digest(values: Iterable[object]) -> bytes:
     """Return the SHA-256 of `values` with their lengths, so that no two lists of values share one."""
-    state = hashlib.sha256()
-    for value in values:
-        content = value if isinstance(value, bytes) else str(value).encode()
-        state.update(len(content).to_bytes(8, "big") + content)
-    return state.digest()
+    contents = [value if isinstance(value, bytes) else str(value).encode() for value in values]
+    lengths = [len(content).to_bytes(8, "big") for content in contents]
+    return hashlib.sha256(b"".join(chain.from_iterable(zip(lengths, contents, strict=True)))).digest()
 
 
-def vector_key(chunk: Chunk) -> bytes:
-    """Return the key under which a chunk's vector is stored: equal texts are embedded once."""
-    return digest([chunk.indexed_text])
+def key_chunk(chunk: Chunk) -> KeyedChunk:
+    """Return a chunk with the key under which its vector is stored: equal texts are embedded once."""
+    text = chunk.indexed_text
+    return KeyedChunk(chunk, text, digest([text]))
 
 
 def text_body(document: Document) -> str:

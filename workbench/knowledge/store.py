@@ -17,6 +17,7 @@ from workbench.knowledge.ledger import Ledger, read_ledger
 from workbench.knowledge.rows import (
     DocumentFacts,
     FileMark,
+    KeyedChunk,
     chunk_body,
     digest,
     facts_body,
@@ -26,7 +27,6 @@ from workbench.knowledge.rows import (
     read_facts,
     read_identity_body,
     text_body,
-    vector_key,
 )
 from workbench.knowledge.schema import Edition, State, read_segments_body, segments_body
 from workbench.types import Chunk, Document, EmbedderIdentity, Float32
@@ -240,7 +240,7 @@ class Store(Database):
         self.write_many("DELETE FROM files WHERE document_id = ?", [(id_,) for id_ in ids])
 
     def put_chunks(
-        self, edition: int, number: int, chunks: Sequence[Chunk], rows: Sequence[int | None], cut: bytes
+        self, edition: int, number: int, chunks: Sequence[KeyedChunk], rows: Sequence[int | None], cut: bytes
     ) -> list[tuple[int, bytes]]:
         """Store a document's chunks in the place of those it had; return row and digest of each.
 
@@ -256,10 +256,10 @@ class Store(Database):
         taken = self.first("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
         fresh = taken[0] if taken else 0
         written, marks = [], []
-        for place, (chunk, kept) in enumerate(zip(chunks, rows, strict=True)):
+        for place, ((chunk, _, key), kept) in enumerate(zip(chunks, rows, strict=True)):
             fresh += kept is None
             row = kept or fresh
-            key, body = vector_key(chunk), chunk_body(chunk)
+            body = chunk_body(chunk)
             mark = digest((chunk.id, chunk.document_id, place, key, body))
             written.append((row, edition, number, place, chunk.id, key, mark, body))
             marks.append((row, mark))
@@ -369,9 +369,9 @@ def document_row(document: Document, content: bytes) -> tuple[str, str, bytes, s
     return document.id, document.source, content, facts, mark, digest((mark, document.source))
 
 
-def match_rows(old: Sequence[tuple[int, bytes]], chunks: Sequence[Chunk]) -> list[int | None]:
+def match_rows(old: Sequence[tuple[int, bytes]], chunks: Sequence[KeyedChunk]) -> list[int | None]:
     """Return for each chunk the row that it keeps: one of `old` with the same indexed text, in order; None: none."""
     free: dict[bytes, list[int]] = {}
     for row, key in reversed(old):
         free.setdefault(key, []).append(row)
-    return [rows.pop() if (rows := free.get(vector_key(chunk))) else None for chunk in chunks]
+    return [rows.pop() if (rows := free.get(chunk.key)) else None for chunk in chunks]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from workbench.knowledge.rows import FileMark, digest, text_body, vector_key
+from workbench.knowledge.rows import FileMark, KeyedChunk, digest, text_body
 from workbench.knowledge.store import DocumentMark, Store, document_row
 from workbench.types import Chunk, Document, EmbedderIdentity, Float32
 
@@ -164,9 +164,9 @@ class Embedding:
         self._n_known = 0
         self.n_embedded = 0
 
-    def fill(self, chunks: Sequence[Chunk]) -> None:
+    def fill(self, chunks: Iterable[KeyedChunk]) -> None:
         """Embed the texts of `chunks` that were never embedded."""
-        texts = {vector_key(chunk): chunk.indexed_text for chunk in chunks}
+        texts = {chunk.key: chunk.text for chunk in chunks}
         missing = [key for key in texts if not self._store.has_vector(self._edition, key)]
         self._n_known += len(missing)
         for start in range(0, len(missing), BATCH_SIZE):

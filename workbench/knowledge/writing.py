@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from workbench.config import IndexConfig
 from workbench.knowledge.ledger import Ledger
 from workbench.knowledge.masks import Masks, find_owners
+from workbench.knowledge.rows import KeyedChunk, key_chunk
 from workbench.knowledge.schema import State
 from workbench.knowledge.segments import (
     FLAT,
@@ -29,9 +31,8 @@ from workbench.knowledge.segments import (
 from workbench.knowledge.store import Store, match_rows
 from workbench.knowledge.sync import Change, Chunker, Embedding, Group, Plan
 from workbench.knowledge.view import View, build_view, verify_rows
-from workbench.types import Chunk
 
-Cut = dict[str, list[Chunk]]  # by document id
+Cut = dict[str, list[KeyedChunk]]  # by document id
 
 
 class Writer:
@@ -68,7 +69,7 @@ class Writer:
         group: Group | None = next(groups)
         while group is not None:
             cut = _cut(group, chunk)
-            embedding.fill([one for chunks in cut.values() for one in chunks])
+            embedding.fill(chain.from_iterable(cut.values()))
             n_cut += sum(len(chunks) for chunks in cut.values())
             # Only now: the next group's documents are still being read while this one is embedded.
             following = next(groups, None)
@@ -239,5 +240,5 @@ def _cut(group: Group, chunk: Chunker) -> Cut:
     documents = [put.document for put in group.puts if put.recut]
     by_document: Cut = {document.id: [] for document in documents}
     for one in chunk(documents) if documents else []:
-        by_document[one.document_id].append(one)  # a KeyError is a chunker that made its document up
+        by_document[one.document_id].append(key_chunk(one))  # a KeyError is a chunker that made its document up
     return by_document

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.corpus.hostile import HOSTILE, KILLERS
 from tests.corpus.samples import WRITERS
 from workbench.config import Limits
-from workbench.corpus import SourceFile, read_document, read_files
+from workbench.corpus import SourceFile, read_document, read_files, scan_folder
 from workbench.corpus.wire import Reply, decode_reply, encode_reply
 from workbench.types import Block, BlockKind, Document, ReadFailure
 
@@ -178,6 +179,29 @@ def test_a_child_gives_the_same_document_as_this_process(tmp_path: Path, nothing
     paths = sorted(tmp_path.iterdir())
     outcomes = list(read_files((SourceFile(path, tmp_path, path.name) for path in paths), n_workers=1))
     assert outcomes == [read_document(path, tmp_path) for path in paths]
+
+
+def test_hostile_files_have_their_typed_outcomes_in_a_child_too(tmp_path: Path, nothing_left: None) -> None:
+    for name, (make, _) in HOSTILE.items():
+        (tmp_path / name).write_bytes(make())
+    outcomes = list(read_files(scan_folder([tmp_path], ["**/*"])))
+    assert sorted(outcome.source for outcome in outcomes) == sorted(HOSTILE)
+    for outcome in outcomes:
+        expected = HOSTILE[outcome.source][1]
+        assert not expected or (isinstance(outcome, ReadFailure) and outcome.kind == expected), outcome
+
+
+@pytest.mark.slow
+def test_files_that_take_gigabytes_or_minutes_cost_themselves_alone(tmp_path: Path, nothing_left: None) -> None:
+    for name, make in KILLERS.items():
+        (tmp_path / name).write_bytes(make())
+    (tmp_path / "own.txt").write_text("own words")
+    outcomes = {one.source: one for one in read_files(scan_folder([tmp_path], ["**/*"]), n_workers=2)}
+    assert outcomes.keys() == {*KILLERS, "own.txt"}
+    assert isinstance(outcomes.pop("own.txt"), Document)
+    kinds = {one.kind for one in outcomes.values() if isinstance(one, ReadFailure)}
+    assert kinds <= {"crashed", "memory", "timeout", "too_large", "damaged"}
+    assert kinds & {"crashed", "memory", "timeout"}
 
 
 def test_no_files_start_no_children() -> None:

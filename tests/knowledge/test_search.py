@@ -150,6 +150,13 @@ def test_equal_scores_go_in_order_of_id_over_all_segments(tmp_path: Path) -> Non
             assert [id_ for id_, _ in collection.search_words("one", k=k)] == wanted
 
 
+def test_the_index_says_what_it_is_and_why(collection: Collection) -> None:
+    base, young = collection.describe_index()
+    kept, whole = (int(word) for word in base.split()[::2][:2])
+    assert kept < whole
+    assert all("flat, codes none: exact search" in line for line in (base, young))
+
+
 def test_what_cannot_be_asked_is_refused(collection: Collection, tmp_path: Path) -> None:
     with Collection.create(tmp_path, IDENTITY) as empty:
         for one in (collection, empty):

@@ -165,6 +165,15 @@ class Collection:
         """Return how many chunks lie in `scope`."""
         return self._loaded.masks.count(scope)
 
+    def describe_index(self) -> list[str]:
+        """Return one line a segment: how many of its rows are still there, how they are indexed, and why."""
+        alive = (segment.record.n if mask is None else int(mask.sum()) for segment, mask in self._loaded.kept)
+        records = [segment.record for segment in self._loaded.segments]
+        return [
+            f"{n} of {record.n} rows, {record.choice['kind']}, codes {record.choice['codes']}: {record.choice['reason']}"
+            for n, record in zip(alive, records, strict=True)
+        ]
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def document(self, id_: str) -> Document:

@@ -16,15 +16,16 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from workbench.config import ExperimentConfig, dump_config
+from workbench.contracts import Finder
 from workbench.corpus import chunk_documents
 from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.runner import Arm, answer_questions, refuse
 from workbench.hardware import PeakMemory, describe_machine, describe_versions
-from workbench.inputs import answer_inputs, index_inputs, train_inputs
+from workbench.inputs import answer_inputs, fit_inputs, index_inputs, train_inputs
 from workbench.knowledge import Collection
 from workbench.models.adapters import WEIGHTS
-from workbench.parts import Parts
+from workbench.parts import Parts, RetrievalFit
 from workbench.prompting import read_citations
 from workbench.reporting import write_run_report
 from workbench.runs import Run, fingerprint, fingerprint_file, read_lines, to_lines, write_atomically, write_json
@@ -100,7 +101,11 @@ class Bench:
         chunk = partial(chunk_documents, offsets=embedder, config=self.config.chunking)
         folder = parts.collection_folder
         find = Collection.open if Collection.exists(folder) else Collection.create
-        with PeakMemory() as peak, find(folder, embedder.identity) as collection, tqdm(desc="embed") as bar:
+        with (
+            PeakMemory() as peak,
+            find(folder, embedder.identity, index=self.config.index) as collection,
+            tqdm(desc="embed") as bar,
+        ):
             report = collection.update(
                 parts.corpus.documents,
                 chunk,
@@ -118,6 +123,23 @@ class Bench:
                 "peak_bytes": peak.rss_bytes,
             }
 
+    # -- fit -----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fitted(self) -> RetrievalFit:
+        """What retrieval learnt from the dev split: fusion weights and a threshold, where the config asks for it."""
+        if not self.parts.learns_retrieval:
+            return RetrievalFit()
+        inputs = fit_inputs(self.parts, collection=self.index()["fingerprint"])
+        stage, _ = self.run_folder.stage("fit", inputs, lambda _: self.parts.fit_retrieval().model_dump(mode="json"))
+        return RetrievalFit.model_validate({key: stage[key] for key in RetrievalFit.model_fields})
+
+    @cached_property
+    def finder(self) -> Finder:
+        """The steps from a question to its passages, over the collection as indexed."""
+        self.index()
+        return self.parts.build_finder(self.fitted)
+
     # -- train ---------------------------------------------------------------------------------------------------------
 
     def train(self) -> dict[str, dict[str, Any]]:
@@ -134,7 +156,7 @@ class Bench:
         }
 
     def _train_inputs(self, name: str) -> str:
-        return train_inputs(self.parts, name, collection=self.index()["fingerprint"])
+        return train_inputs(self.parts, name, collection=self.index()["fingerprint"], fit=self.fitted)
 
     def _train(self, name: str, folder: Path) -> dict[str, Any]:
         parts, recipe = self.parts, self.config.training.recipe(name)
@@ -188,7 +210,7 @@ class Bench:
                     config.prompt,
                     adapter,
                     passages=passages,
-                    find_passages=lambda q: parts.retriever.search(q.text, k=passages + SPARE_HITS),
+                    find_passages=lambda q: self.finder.search(q.text, k=passages + SPARE_HITS),
                     find_gold=parts.gold.find,
                     forbidden=parts.questions.forbidden,
                     seed=config.seed,
@@ -205,6 +227,7 @@ class Bench:
             parts,
             collection=self.index()["fingerprint"],
             adapters={name: stage["weights"] for name, stage in trained.items()},
+            fit=self.fitted,
         )
         answered, _ = run.stage("answer", inputs, self._answer)
         questions, by_id = parts.questions.questions, parts.questions.by_id
@@ -268,7 +291,7 @@ class Bench:
             arm,
             self.config.retrieval,
             builder=parts.builder,
-            retriever=lambda: parts.retriever,
+            finder=lambda: self.finder,
             gold=lambda: parts.gold,
         )
         return Arm(name, strategy, arm.adapter)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workbench.hardware import describe_versions
-from workbench.parts import Parts
+from workbench.parts import Parts, RetrievalFit
 from workbench.runs import fingerprint
 from workbench.types import Split
 
@@ -16,15 +16,27 @@ CAPS = {"prefix_cache_gib"}
 
 
 def index_inputs(parts: Parts) -> str:
-    """Documents, chunking, embedder."""
-    return fingerprint(parts.corpus.fingerprint, parts.config.chunking, parts.embedder_files.fingerprint)
+    """Documents, chunking, index, embedder and what computes it."""
+    return fingerprint(
+        parts.corpus.fingerprint,
+        parts.config.chunking,
+        parts.config.index,
+        parts.embedder_files.fingerprint,
+        parts.config.models.embedder_backend,
+    )
 
 
-def train_inputs(parts: Parts, name: str, *, collection: str) -> str:
+def fit_inputs(parts: Parts, *, collection: str) -> str:
+    """The dev questions, the collection, how passages are found."""
+    return fingerprint(parts.questions.of(Split.DEV), collection, _retrieval(parts))
+
+
+def train_inputs(parts: Parts, name: str, *, collection: str, fit: RetrievalFit) -> str:
     """The questions learned from, the recipe, the base model; for a reader also what retrieval would show it."""
     config = parts.config
     adapter = config.training.adapters[name]
-    reads = (collection, config.retrieval, sorted(parts.questions.forbidden)) if adapter.examples == "reader" else ()
+    forbidden = sorted(parts.questions.forbidden)
+    reads = (collection, _retrieval(parts), fit, forbidden) if adapter.examples == "reader" else ()
     return fingerprint(
         [parts.questions.of(split) for split in (Split.TRAIN, Split.DEV)],
         reads,
@@ -37,7 +49,7 @@ def train_inputs(parts: Parts, name: str, *, collection: str) -> str:
     )
 
 
-def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, str]) -> str:
+def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, str], fit: RetrievalFit) -> str:
     """The test questions, the collection, the arms, the adapters' weights (SHA-256), engine settings and versions."""
     config = parts.config
     return fingerprint(
@@ -47,9 +59,16 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, str])
         [(name, arm.model_dump(exclude={"control"})) for name, arm in config.arms.items()],
         config.generation.model_dump(exclude=CAPS),
         config.prompt,
-        config.retrieval,
+        _retrieval(parts),
+        fit,
         parts.generator_files.fingerprint,
         parts.embedder_files.fingerprint,
         [str(part) for part in parts.device_and_dtype],
         describe_versions(),
     )
+
+
+def _retrieval(parts: Parts) -> object:
+    """The retrieval settings, with the reranker's weights where it is used."""
+    config = parts.config.retrieval
+    return (config, parts.reranker_files.fingerprint if config.rerank else None)

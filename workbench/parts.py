@@ -13,7 +13,6 @@ import torch
 from transformers import PreTrainedModel
 
 from workbench.config import ExperimentConfig
-from workbench.contracts import Retriever
 from workbench.corpus import read_folder
 from workbench.errors import EmptyCorpusError
 from workbench.evaluation import (
@@ -24,9 +23,12 @@ from workbench.evaluation import (
     load_questions,
     refuse_leaks,
 )
+from workbench.evaluation.calibration import ThresholdFit, fit_threshold
+from workbench.filters import parse_filter
 from workbench.generation import LocalGenerator
 from workbench.knowledge import Collection
 from workbench.models import (
+    CrossEncoderReranker,
     HfChatTokenizer,
     InstalledModel,
     SentenceEmbedder,
@@ -36,10 +38,10 @@ from workbench.models import (
     load_tokenizer,
 )
 from workbench.prompting import PromptBuilder
-from workbench.retrieval import build_retriever
+from workbench.retrieval import FusionFit, Pipeline, best_scores, build_pipeline, fit_method, narrow, needs_fit
 from workbench.runs import fingerprint
 from workbench.strategies import GoldPassages
-from workbench.types import Document, Question, ReadFailure, Split
+from workbench.types import EVERYTHING, Document, Frozen, Question, ReadFailure, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,13 @@ class QuestionSet:
         return tuple(question for question in self.questions if question.split is split)
 
 
+class RetrievalFit(Frozen):
+    """What retrieval learnt from the dev split; None: nothing was to be learnt."""
+
+    fusion: FusionFit | None = None
+    threshold: ThresholdFit | None = None
+
+
 class Parts:
     """Parts of one experiment. Reading one builds what it needs; each is built once."""
 
@@ -92,7 +101,8 @@ class Parts:
 
     def check(self) -> None:
         """Find the models and read corpus and questions, so that a mistake in them is told before any work is done."""
-        for part in ("generator_files", "embedder_files", "questions"):
+        reranking = ("reranker_files",) if self.config.retrieval.rerank else ()
+        for part in ("generator_files", "embedder_files", *reranking, "questions"):
             getattr(self, part)
 
     @cached_property
@@ -109,7 +119,9 @@ class Parts:
     def corpus(self) -> Corpus:
         """The documents of corpus.path, or the passages the question file brings."""
         if self.config.corpus.path is not None:
-            documents, failures = read_folder(self.config.corpus.path, self.config.corpus.include)
+            documents, failures = read_folder(
+                self.config.corpus.path, self.config.corpus.include, limits=self.config.corpus.limits
+            )
             return Corpus(tuple(documents), tuple(failures))
         if not self._question_file.passages:
             raise EmptyCorpusError(
@@ -142,9 +154,16 @@ class Parts:
         return find_model(self.config.models.embedder, kind="embedder")
 
     @cached_property
+    def reranker_files(self) -> InstalledModel:
+        """The reranker's folder and fingerprint. Raises MissingModelError with the command that brings it."""
+        return find_model(self.config.models.reranker, kind="reranker")
+
+    @cached_property
     def embedder(self) -> SentenceEmbedder:
-        """The embedder, in float32, on the generator's device."""
-        return SentenceEmbedder(self.embedder_files, device=self.device_and_dtype[0])
+        """The embedder, on the generator's device, computed by the backend the config names."""
+        return SentenceEmbedder(
+            self.embedder_files, device=self.device_and_dtype[0], backend=self.config.models.embedder_backend
+        )
 
     @cached_property
     def device_and_dtype(self) -> tuple[str, torch.dtype]:
@@ -173,9 +192,40 @@ class Parts:
         return Collection.open(self.collection_folder, self.embedder.identity)
 
     @cached_property
-    def retriever(self) -> Retriever:
-        """The retriever the config names, over the collection."""
-        return build_retriever(self.config.retrieval.method, self.collection, self.embedder)
+    def reranker(self) -> CrossEncoderReranker:
+        """The cross-encoder, loaded; needed only where retrieval.rerank is set."""
+        return CrossEncoderReranker(self.reranker_files, device=self.device_and_dtype[0])
+
+    def build_finder(self, fit: RetrievalFit) -> Pipeline:
+        """The steps from a question to its passages, with the numbers fitted on dev questions."""
+        return build_pipeline(
+            self.config.retrieval,
+            self.collection,
+            self.embedder,
+            reranker=lambda: self.reranker,
+            fit=fit.fusion,
+            threshold=fit.threshold.threshold if fit.threshold else None,
+        )
+
+    @property
+    def learns_retrieval(self) -> bool:
+        """Whether retrieval leaves anything to be fitted on dev questions."""
+        return needs_fit(self.config.retrieval.method) or self.config.retrieval.threshold == "fitted"
+
+    def fit_retrieval(self) -> RetrievalFit:
+        """Fit what retrieval leaves to be learnt from the dev split: fusion weights first, then the threshold.
+
+        Raises:
+            ConfigError: too few dev questions of a kind.
+        """
+        config, dev = self.config.retrieval, self.questions.of(Split.DEV)
+        scope = narrow(EVERYTHING, None if config.filter is None else parse_filter(config.filter))
+        fusion = fit_method(config.method, self.collection, self.embedder, dev, scope=scope)
+        if config.threshold != "fitted":
+            return RetrievalFit(fusion=fusion)
+        finder = self.build_finder(RetrievalFit(fusion=fusion))
+        answerable, unanswerable = best_scores(finder, dev, k=config.depth)
+        return RetrievalFit(fusion=fusion, threshold=fit_threshold(answerable, unanswerable))
 
     @cached_property
     def gold(self) -> GoldPassages:

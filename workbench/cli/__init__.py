@@ -7,6 +7,7 @@ Nothing heavy is imported before a verb runs: `workbench --help` must answer at 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 
 from workbench.cli.app import INTERRUPTED, app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
@@ -16,10 +17,10 @@ from workbench.errors import WorkbenchError
 
 __all__ = ["app", "main"]
 
-for verb in EXPERIMENT_VERBS:
-    app.command(rich_help_panel="Experiments")(verb)
-for verb in COLLECTION_VERBS:
-    app.command(rich_help_panel="Collections")(verb)
+PANELS: dict[str, Sequence[Callable[..., None]]] = {"Experiments": EXPERIMENT_VERBS, "Collections": COLLECTION_VERBS}
+for panel, verbs in PANELS.items():
+    for verb in verbs:
+        app.command(rich_help_panel=panel)(verb)
 app.add_typer(models_app, name="models", rich_help_panel="Models")
 
 

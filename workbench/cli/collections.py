@@ -2,4 +2,144 @@
 
 from __future__ import annotations
 
-VERBS = ()
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from workbench.cli.app import Overrides
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from workbench.library import Library, SyncPlan
+    from workbench.types import Scope
+
+CollectionFolder = Annotated[Path, typer.Argument(metavar="COLLECTION", help="the collection's folder")]
+Folders = Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="the folders it should mirror")]
+Settings = Annotated[Path | None, typer.Option("--config", help="settings of the collection (YAML); kept with it")]
+Facts = Annotated[
+    Path | None,
+    typer.Option("--metadata", help="your own metadata and permissions by path: .csv, .jsonl or .yaml"),
+]
+FilterText = Annotated[
+    str | None, typer.Option("--filter", help='metadata filter as JSON, for example \'{"language": "en"}\'')
+]
+Principals = Annotated[
+    list[str] | None, typer.Option("--as", metavar="NAME", help="search with this principal's permissions; repeatable")
+]
+
+
+def _library(folder: Path, config: Path | None = None, overrides: list[str] | None = None) -> Library:
+    from workbench.library import Library
+
+    return Library.open(folder, config=config, overrides=overrides or ())
+
+
+def sync(
+    collection: CollectionFolder,
+    folders: Folders,
+    *,
+    metadata: Facts = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan; read and change nothing")] = False,
+    config: Settings = None,
+    overrides: Overrides = [],  # noqa: B006  (typer copies defaults)
+) -> None:
+    """Make a collection mirror folders: adds, changes, moves and removes exactly what changed."""
+    from tqdm import tqdm as progress_bar
+
+    from workbench.corpus import read_facts
+
+    library = _library(collection, config, overrides)
+    facts = None if metadata is None else read_facts(metadata)
+    plan = library.plan(folders, facts=facts)
+    for line in plan.unmatched:
+        typer.echo(line, err=True)
+    if dry_run:
+        _show_plan(plan)
+        return
+    n_bytes = sum(file.size for file in plan.to_read)
+    with progress_bar(total=n_bytes, unit="B", unit_scale=True, desc="sync", disable=n_bytes == 0) as bar:
+        report = library.sync(folders, facts=facts, on_progress=lambda file: _advance(bar, file.size))
+    update = report.update
+    counts = ", ".join(f"{len(getattr(update, name))} {name}" for name in ("added", "changed", "moved", "removed"))
+    typer.echo(
+        f"documents: {counts}, {update.n_unchanged} unchanged; chunks: {update.n_chunks}, of these "
+        f"{update.n_embedded} embedded now"
+    )
+    for failure in report.failures:
+        typer.echo(f"not read: {failure.source} ({failure.kind}): {failure.reason}", err=True)
+    for event in report.events:
+        typer.echo(event, err=True)
+
+
+def search(
+    collection: CollectionFolder,
+    question: Annotated[str, typer.Argument(help="what to look for")],
+    *,
+    k: Annotated[int, typer.Option("-k", min=1, help="passages shown")] = 5,
+    filter_: FilterText = None,
+    principals: Principals = None,
+    overrides: Overrides = [],  # noqa: B006
+) -> None:
+    """Show the best passages for a question, with score, place and page."""
+    found = _library(collection, overrides=overrides).search(question, k=k, scope=_scope(filter_, principals))
+    if not found.answerable:
+        typer.echo("not in the documents; the nearest evidence:", err=True)
+    for number, hit in enumerate(found.ranking, start=1):
+        chunk = hit.chunk
+        page = f" p. {chunk.page}" if chunk.page is not None else ""
+        typer.echo(f"[{number}] {hit.score:.4f} {chunk.document_id}:{chunk.start}-{chunk.end}{page}  {chunk.context}")
+        typer.echo(f"    {' '.join(chunk.text.split())[:200]}")
+
+
+def delete(
+    collection: CollectionFolder,
+    patterns: Annotated[list[str], typer.Argument(metavar="PATTERN...", help="ids or globs, such as 'old/**'")],
+) -> None:
+    """Delete documents: found by no search from now on. Their bytes leave the disk with `purge`."""
+    deleted = _library(collection).delete(patterns)
+    for id_ in deleted:
+        typer.echo(id_)
+    typer.echo(f"deleted {len(deleted)} documents; remove their bytes: workbench purge {collection}", err=True)
+
+
+def status(collection: CollectionFolder) -> None:
+    """Show what a collection holds, how it is indexed and why, and which files could not be read."""
+    for key, value in _library(collection).status().items():
+        typer.echo(f"{key}: {value}")
+
+
+def _scope(filter_: str | None, principals: list[str] | None) -> Scope:
+    from workbench.errors import ConfigError
+    from workbench.filters import parse_filter
+    from workbench.types import Scope
+
+    parsed = None
+    if filter_ is not None:
+        try:
+            parsed = parse_filter(json.loads(filter_))
+        except json.JSONDecodeError as error:
+            raise ConfigError(
+                f'--filter {filter_}: not JSON ({error}); write it like \'{{"language": "en"}}\''
+            ) from error
+    return Scope(parsed, None if principals is None else frozenset(principals))
+
+
+def _advance(bar: tqdm[NoReturn], n_bytes: int) -> None:
+    bar.update(n_bytes)
+
+
+def _show_plan(plan: SyncPlan) -> None:
+    for name, files in (("add", plan.added), ("change", plan.changed)):
+        for file in files:
+            typer.echo(f"{name:7}{file.id} ({file.size} bytes)")
+    for old, new in plan.moved:
+        typer.echo(f"move   {old} -> {new}")
+    for path in plan.removed:
+        typer.echo(f"remove {path}")
+    typer.echo(f"{plan.n_unchanged} unchanged; nothing was done")
+
+
+VERBS = (sync, search, delete, status)

@@ -19,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from workbench.config.base import Knobs
 from workbench.config.experiment import ExperimentConfig
+from workbench.config.knowledge import LibraryConfig
 from workbench.errors import ConfigError
 
 Section = TypeVar("Section", bound=Knobs)
@@ -33,6 +34,16 @@ def load_config(path: Path, *, overrides: Sequence[str] = ()) -> ExperimentConfi
     Raises:
         ConfigError: every fault found, one a line.
     """
+    return _check(_read_tree(path), ExperimentConfig, path, overrides=overrides)
+
+
+def load_library_config(path: Path | None, *, overrides: Sequence[str] = ()) -> LibraryConfig:
+    """Read and check the settings of a collection; as `load_config`. None: all defaults, but for the overrides."""
+    tree = CommentedMap() if path is None else _read_tree(path)
+    return _check(tree, LibraryConfig, path or Path("settings"), overrides=overrides)
+
+
+def _read_tree(path: Path) -> CommentedMap:
     try:
         tree = YAML().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -41,15 +52,10 @@ def load_config(path: Path, *, overrides: Sequence[str] = ()) -> ExperimentConfi
         raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, CommentedMap):
         raise ConfigError(f"{path}: holds {type(tree).__name__}, expected keys such as `name:` and `questions:`")
-    return parse_config(tree, ExperimentConfig, path, overrides=overrides)
+    return tree
 
 
-def parse_config(tree: CommentedMap, kind: type[Section], path: Path, *, overrides: Sequence[str] = ()) -> Section:
-    """Check a YAML tree as a config of `kind`; `overrides` win over the tree, `path` is named in what is wrong.
-
-    Raises:
-        ConfigError: every fault found, one a line.
-    """
+def _check(tree: CommentedMap, kind: type[Section], path: Path, *, overrides: Sequence[str]) -> Section:
     for override in overrides:
         _apply(tree, override)
     try:

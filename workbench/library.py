@@ -1,0 +1,295 @@
+"""`Library`: a collection with all it takes to fill and to ask it. The public face of a knowledge base, beside `Bench`.
+
+A library is one folder: the collection, and `library.yaml`, the settings it was made with, so that later commands need
+not repeat them. Parsing, cutting, embedding, indexing and searching are other rooms' work; here they are put in a row.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Self
+
+from workbench.config import LibraryConfig, dump_config, load_library_config
+from workbench.corpus import (
+    RETRIED_KINDS,
+    FactRules,
+    SourceFile,
+    apply_facts,
+    check_matched,
+    chunk_documents,
+    read_files,
+    reader_version,
+    scan_folder,
+)
+from workbench.errors import ConfigError, EmptyCorpusError
+from workbench.knowledge import Change, Collection, FileMark, UpdateReport
+from workbench.models import CrossEncoderReranker, SentenceEmbedder, choose_device_and_dtype, find_model
+from workbench.retrieval import Pipeline, build_pipeline
+from workbench.runs import fingerprint, write_atomically
+from workbench.types import EVERYTHING, Document, Found, ReadFailure, Scope
+
+SETTINGS = "library.yaml"
+NO_RULES = FactRules(Path("no rules"))
+
+Progress = Callable[[SourceFile], None]  # called with each file that was read
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """What a sync will do, told by the files' bytes alone. Paths in order; a moved file is in no other list."""
+
+    added: tuple[SourceFile, ...]
+    changed: tuple[SourceFile, ...]  # bytes, reader, metadata rules or chunking differ from what was recorded
+    moved: tuple[tuple[str, str], ...]  # old path, new path
+    removed: tuple[str, ...]
+    n_unchanged: int
+    unmatched: tuple[str, ...]  # metadata rules that match no file, one line each
+    to_read: tuple[SourceFile, ...]  # added, changed and the moved ones under their new path
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a sync did: `update` tells of documents, `failures` of the files that could not become one, old and new."""
+
+    update: UpdateReport
+    failures: tuple[ReadFailure, ...]
+    events: tuple[str, ...]
+
+
+class Library:
+    """A folder of documents made searchable. Parts are loaded when they are first needed."""
+
+    def __init__(self, folder: Path, config: LibraryConfig) -> None:
+        """Take the library's folder and settings; nothing is read or written yet."""
+        self.folder = folder
+        self.config = config
+
+    @classmethod
+    def open(cls, folder: Path, *, config: Path | None = None, overrides: Sequence[str] = ()) -> Self:
+        """Return the library in `folder` with the settings of `config`, else its own, else the defaults.
+
+        Raises:
+            ConfigError: the settings are malformed; every fault with its line.
+        """
+        stored = folder / SETTINGS
+        path = config or (stored if stored.exists() else None)
+        return cls(folder, load_library_config(path, overrides=overrides))
+
+    # -- parts ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def embedder(self) -> SentenceEmbedder:
+        """The embedder the settings name, loaded."""
+        models = self.config.models
+        return SentenceEmbedder(
+            find_model(models.embedder, kind="embedder"),
+            device=choose_device_and_dtype(models)[0],
+            backend=models.embedder_backend,
+        )
+
+    @cached_property
+    def collection(self) -> Collection:
+        """The collection, open; not compared with the embedder, which words do without."""
+        return Collection.open(self.folder, index=self.config.index)
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The steps from a question to its passages."""
+        models = self.config.models
+        return build_pipeline(
+            self.config.retrieval,
+            self.collection,
+            self.embedder,
+            reranker=lambda: CrossEncoderReranker(
+                find_model(models.reranker, kind="reranker"), device=choose_device_and_dtype(models)[0]
+            ),
+            fit=None,
+            threshold=None,
+        )
+
+    def close(self) -> None:
+        """Close the collection, if it was opened."""
+        if "collection" in self.__dict__:
+            self.collection.close()
+            del self.__dict__["collection"]
+            self.__dict__.pop("pipeline", None)
+
+    # -- filling -------------------------------------------------------------------------------------------------------
+
+    def plan(self, folders: Sequence[Path], *, facts: FactRules | None = None) -> SyncPlan:
+        """Compare the files below `folders` with what is recorded, by content; nothing is parsed or changed.
+
+        Raises:
+            EmptyCorpusError: a folder is missing, or no file matches: that must not empty a collection.
+            ConfigError: two folders have one name, a pattern is malformed, or a rule that sets readers matches nothing.
+        """
+        files = scan_folder(folders, self.config.include)
+        if not files:
+            named = ", ".join(str(folder) for folder in folders)
+            raise EmptyCorpusError(
+                f"no file below {named} matches {', '.join(self.config.include)}; a sync would remove every document: "
+                f"mend the folder or `include`, or delete them: workbench delete {self.folder} '**'"
+            )
+        rules = facts or NO_RULES
+        unmatched = check_matched(rules, [file.id for file in files])
+        marks = self.collection.file_marks() if Collection.exists(self.folder) else {}
+        added = [file for file in files if file.id not in marks]
+        changed = [file for file in files if file.id in marks and self._differs(file, marks[file.id], rules)]
+        vanished = sorted(marks.keys() - {file.id for file in files})
+        moved = _match_moves(added, {path: marks[path] for path in vanished})
+        arrived, left = set(moved.values()), set(moved)
+        return SyncPlan(
+            added=tuple(file for file in added if file.id not in arrived),
+            changed=tuple(changed),
+            moved=tuple(sorted(moved.items())),
+            removed=tuple(path for path in vanished if path not in left),
+            n_unchanged=len(files) - len(added) - len(changed),
+            unmatched=tuple(unmatched),
+            to_read=tuple(sorted((*added, *changed), key=lambda file: file.id)),
+        )
+
+    def sync(
+        self, folders: Sequence[Path], *, facts: FactRules | None = None, on_progress: Progress | None = None
+    ) -> SyncReport:
+        """Add, change, move and remove exactly what changed below `folders`; interrupted, the same call goes on.
+
+        Files are parsed in children while earlier ones are cut and embedded.
+
+        Raises:
+            EmptyCorpusError, ConfigError: as `plan`.
+            StaleIndexError: the collection was built with another embedder.
+            BusyError: another process is writing; nothing was changed.
+        """
+        if not Collection.exists(self.folder):
+            Collection.create(self.folder, self.embedder.identity, index=self.config.index).close()
+        self._remember_settings()
+        self.collection.require(self.embedder.identity)
+        rules = facts or NO_RULES
+        plan = self.plan(folders, facts=facts)
+        marks = self.collection.file_marks()
+        gone = [*plan.removed, *(old for old, _ in plan.moved)]
+        lost: list[Change] = []
+        with closing(self._changes(plan.to_read, rules, marks, lost, on_progress)) as changes:
+            update = self._apply(changes, gone=gone, removed=_documents_of(gone, marks))
+        if (
+            lost
+        ):  # after the others, since only now it is known which: until then their old marks stay, for a resumed sync
+            files = [change.file.path for change in lost if change.file is not None]
+            dropped = self._apply(lost, removed=_documents_of(files, marks))
+            update = replace(update, removed=tuple(sorted(update.removed + dropped.removed)), n_chunks=dropped.n_chunks)
+        failures = [
+            ReadFailure(mark.path, mark.kind, mark.reason)
+            for mark in self.collection.file_marks().values()
+            if mark.document_id is None
+        ]
+        return SyncReport(update, tuple(failures), tuple(self.collection.events))
+
+    def delete(self, patterns: Sequence[str]) -> tuple[str, ...]:
+        """Delete the documents whose ids match a glob of `patterns`; return their ids.
+
+        Raises:
+            ConfigError: a pattern matches no document.
+        """
+        known = [facts.id for facts in self.collection.documents()]
+        wanted: set[str] = set()
+        for pattern in patterns:
+            matching = {pattern} & set(known) or set(fnmatch.filter(known, pattern))
+            if not matching:
+                nearest = difflib.get_close_matches(pattern, known, n=1)
+                hint = f"did you mean {nearest[0]!r}?" if nearest else f"see: workbench search {self.folder} QUESTION"
+                raise ConfigError(f"no document of {self.folder} matches {pattern!r}, nothing was deleted; {hint}")
+            wanted |= matching
+        return self.collection.delete(sorted(wanted))
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def search(self, question: str, *, k: int = 5, scope: Scope = EVERYTHING) -> Found:
+        """Return the best passages for a question and whether they are enough to answer from."""
+        return self.pipeline.find(question, k=k, scope=scope)
+
+    def status(self) -> dict[str, object]:
+        """Return what the collection holds, how it is indexed and why, and which files could not be read."""
+        collection, marks = self.collection, self.collection.file_marks()
+        failed = [f"{mark.path} ({mark.kind})" for mark in marks.values() if mark.document_id is None]
+        return {
+            "documents": collection.n_documents,
+            "chunks": collection.n_chunks,
+            "embedder": f"{collection.identity.name} ({collection.identity.backend})",
+            "fingerprint": collection.fingerprint,
+            "index": "; ".join(collection.describe_index()),
+            "files not read": ", ".join(failed) or "none",
+            "events": "; ".join(collection.events) or "none",
+        }
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _cutting(self) -> str:
+        return fingerprint(self.config.chunking)
+
+    def _reader(self, file: SourceFile, rules: FactRules) -> str:
+        """What a file's document depends on beside its bytes."""
+        said = [(rule.path, rule.facts, rule.readers) for rule in rules.matching(file.id)]
+        return fingerprint(reader_version(), self._cutting, said)
+
+    def _differs(self, file: SourceFile, mark: FileMark, rules: FactRules) -> bool:
+        retried = mark.document_id is None and mark.kind in RETRIED_KINDS
+        return retried or mark.sha256 != file.sha256 or mark.reader != self._reader(file, rules)
+
+    def _changes(
+        self,
+        files: Sequence[SourceFile],
+        rules: FactRules,
+        marks: Mapping[str, FileMark],
+        lost: list[Change],
+        on_progress: Progress | None,
+    ) -> Generator[Change, None, None]:
+        """Yield what becomes of each file; one that had a document and is readable no more goes into `lost` instead."""
+        with closing(read_files(files, limits=self.config.limits)) as outcomes:
+            for file, outcome in zip(files, outcomes, strict=True):
+                mark = partial(FileMark, file.id, file.sha256, file.size, self._reader(file, rules))
+                if isinstance(outcome, Document):
+                    yield Change(apply_facts(outcome, rules), mark(outcome.id))
+                else:
+                    failed = Change(None, mark(None, outcome.kind, outcome.reason))
+                    if file.id in marks and marks[file.id].document_id is not None:
+                        lost.append(failed)
+                    else:
+                        yield failed
+                if on_progress is not None:
+                    on_progress(file)
+
+    def _apply(self, changes: Iterable[Change], *, removed: Sequence[str], gone: Sequence[str] = ()) -> UpdateReport:
+        return self.collection.apply(
+            changes,
+            partial(chunk_documents, offsets=self.embedder, config=self.config.chunking),
+            self.embedder.embed_documents,
+            settings=self._cutting,
+            removed=removed,
+            gone=gone,
+        )
+
+    def _remember_settings(self) -> None:
+        text = dump_config(self.config)
+        path = self.folder / SETTINGS
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_atomically(path, text)
+
+
+def _match_moves(added: Sequence[SourceFile], vanished: dict[str, FileMark]) -> dict[str, str]:
+    """Return old path → new path for files whose bytes stayed: both in order of path, each path once."""
+    waiting: dict[str, list[str]] = {}
+    for path in sorted(vanished, reverse=True):
+        if vanished[path].document_id is not None:
+            waiting.setdefault(vanished[path].sha256, []).append(path)
+    return {waiting[file.sha256].pop(): file.id for file in added if file.sha256 and waiting.get(file.sha256)}
+
+
+def _documents_of(paths: Sequence[str], marks: Mapping[str, FileMark]) -> list[str]:
+    return [id_ for path in paths if (id_ := marks[path].document_id) is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.knowledge.fakes import HashEmbedder, make_document
@@ -11,7 +12,7 @@ from tests.retrieval.memory import MemoryStore
 from workbench.config import FusionConfig
 from workbench.errors import ConfigError
 from workbench.retrieval import FusionFit, build_retriever, fit_method
-from workbench.retrieval.fitting import MIN_QUESTIONS, fit_fusion, weight_grid
+from workbench.retrieval.fitting import MIN_QUESTIONS, _choose, fit_fusion, weight_grid
 from workbench.retrieval.scored import Scored, take_best
 from workbench.types import EVERYTHING, Question, Scope, Span
 
@@ -57,6 +58,13 @@ def test_a_part_that_knows_gets_the_weight_it_needs() -> None:
     assert found.weights["log_odds"] == (0.5, 0.5)  # whatever its weight, the calibration silences the second part
     assert found.calibrations[0].slope > 0 == found.calibrations[1].slope  # 20 found for each question, none relevant
     assert found.n_questions == 30
+
+
+def test_weights_that_are_better_by_luck_do_not_win() -> None:
+    steady, lucky = [0.5] * 30, [0.5] * 29 + [1.0]
+    assert _choose(np.array([steady, lucky])) == 0  # better by 1/60, its standard error 1/60
+    sure = [0.5] * 20 + [1.0] * 10
+    assert _choose(np.array([steady, lucky, sure])) == 2  # by 1/6, its standard error 0.044
 
 
 def test_of_equally_good_weights_the_even_ones_win() -> None:

@@ -46,6 +46,7 @@ __all__ = [
     "fuse_convex",
     "fuse_log_odds",
     "narrow",
+    "needs_fit",
 ]
 
 

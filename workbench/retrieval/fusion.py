@@ -58,8 +58,8 @@ def fuse_convex(pools: Sequence[Scored], *, k: int, depth: int, weights: Sequenc
     """Return the `k` best ids by the weighted mean of scores scaled to 0..1 within each pool.
 
     scaled = (score - floor) / (best - floor); 1 for all where best and floor are equal; 0 for a chunk the pool does
-    not hold. An empty pool adds nothing. The best hit is near 1 for every question: such a score ranks, but does not
-    tell an answerable question from another.
+    not hold. An empty pool adds nothing. The best score is 1 where all parts agree on the best chunk, however poor:
+    it tells less than log-odds whether a question can be answered.
     """
     total = math.fsum(weights)
     scaled: list[dict[str, float]] = []

@@ -16,6 +16,7 @@ from workbench.config import IndexConfig
 from workbench.errors import ConfigError, StaleIndexError
 from workbench.knowledge import raw_vectors
 from workbench.knowledge.proposals import write_index
+from workbench.knowledge.recall import Recall
 from workbench.knowledge.vectors import IndexChoice, VectorSegment, write_vectors
 from workbench.types import Bool, Float32, Int64
 
@@ -180,7 +181,7 @@ def test_auto_asks_size_then_memory_then_recall(tmp_path: Path, monkeypatch: pyt
     _, choice = make_segment(tmp_path / "tight", vectors, IndexConfig(memory_gib=0.001))
     assert choice.kind == "flat"
     assert "the limit is 0.001" in choice.reason
-    monkeypatch.setattr("workbench.knowledge.candidates.measure_recall", lambda *_: 0.5)
+    monkeypatch.setattr("workbench.knowledge.candidates.measure_recall", lambda *_: Recall(0.5, 0.0))
     exact, choice = make_segment(tmp_path / "unreached", vectors, IndexConfig())
     assert choice.kind == "flat"
     assert choice.reason.count("gave recall@10 0.500, wanted is 0.97") == 3

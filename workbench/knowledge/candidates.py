@@ -33,7 +33,7 @@ from workbench.knowledge.raw_vectors import (
     read_blocks,
     survey_vectors,
 )
-from workbench.knowledge.recall import RecallSample, draw_sample, measure_recall
+from workbench.knowledge.recall import Recall, RecallSample, draw_sample, measure_recall
 from workbench.types import Float32
 
 FLAT_BYTES = 64 * 2**20  # scanned exactly in 7 ms on 2 cores; `auto` looks for candidates above it
@@ -126,16 +126,17 @@ def build_candidates(raw: Path, path: Path, survey: Survey, config: IndexConfig)
         sample = sample or draw_sample(survey, read_blocks(raw))
         index = build_index(recipe, survey.training, read_blocks(raw))
         parameters, recall = tune(index, recipe, vectors, sample, config)
-        if recall < config.target_recall:
-            failures.append(f"{recipe.name} gave recall@10 {recall:.3f}, wanted is {config.target_recall:g}")
+        if not recall.reaches(config.target_recall):
+            failures.append(f"{recipe.name} gave recall@10 {recall.mean:.3f}, wanted is {config.target_recall:g}")
+            del index  # before the next one is built: the memory limit is for one
             continue
         write_index(path, index)
         reason = (
-            f"{recipe.name} for {size}: recall@10 {recall:.3f} (wanted {config.target_recall:g}) on {len(sample.rows)} "
-            f"of them with {describe(parameters)}; {recipe.bytes / 2**20:,.0f} MiB mapped, {needed:.2f} GiB to build "
-            f"(limit {config.memory_gib:g})"
+            f"{recipe.name} for {size}: recall@10 {recall.mean:.3f} ± {recall.error:.3f} "
+            f"(wanted {config.target_recall:g}) on {len(sample.rows)} of them with {describe(parameters)}; "
+            f"{recipe.bytes / 2**20:,.0f} MiB mapped, {needed:.2f} GiB to build (limit {config.memory_gib:g})"
         )
-        return IndexChoice(recipe.kind, recipe.codes, parameters, recall, "; ".join([reason, *failures]))
+        return IndexChoice(recipe.kind, recipe.codes, parameters, recall.mean, "; ".join([reason, *failures]))
     return IndexChoice("flat", "none", {}, None, "; ".join([f"exact search over {size}", *failures]))
 
 
@@ -190,29 +191,26 @@ def build_index(recipe: Recipe, training: Float32, blocks: Iterator[Float32]) ->
 
 def tune(
     index: Any, recipe: Recipe, vectors: Float32, sample: RecallSample, config: IndexConfig
-) -> tuple[dict[str, int | float], float]:
+) -> tuple[dict[str, int | float], Recall]:
     """Return the least effort, and at it the least overfetch, that reach the target recall, and the recall there.
 
     If nothing does, the parameters and the recall of the greatest effort that is allowed.
     """
     bound = MOST_EF if recipe.kind == "hnsw" else SCANNED_ROWS * recipe.n_lists // recipe.n
-    efforts = [effort for effort in recipe.efforts if config.kind != "auto" or effort <= bound]
-    recall = 0.0
 
-    def measure(effort: int, factor: int) -> float:
+    def measure(effort: int, factor: int) -> tuple[dict[str, int | float], Recall]:
         parameters = parameters_of(recipe, effort, factor)
         search = make_parameters(recipe.kind, recipe.codes, parameters, share=1.0, allowed=None)
-        return measure_recall(index, search, vectors, sample, factor)
+        return parameters, measure_recall(index, search, vectors, sample, factor)
 
-    for effort in efforts:
+    for effort in (effort for effort in recipe.efforts if config.kind != "auto" or effort <= bound):
         # An HNSW walk keeps as many candidates as are fetched, so fetching more than the effort would hide the effort.
         factors = [factor for factor in OVERFETCH if recipe.kind == "ivf" or 10 * factor <= effort]
-        recall = measure(effort, factors[-1])
-        if recall >= config.target_recall:
-            reached = ((factor, measure(effort, factor)) for factor in factors)
-            factor, recall = next(one for one in reached if one[1] >= config.target_recall)
-            return parameters_of(recipe, effort, factor), recall
-    return parameters_of(recipe, efforts[-1], OVERFETCH[-1]), recall
+        most = measure(effort, factors[-1])
+        if most[1].reaches(config.target_recall):
+            less = (measure(effort, factor) for factor in factors[:-1])
+            return next((one for one in less if one[1].reaches(config.target_recall)), most)
+    return most
 
 
 def parameters_of(recipe: Recipe, effort: int, overfetch: int) -> dict[str, int | float]:

@@ -39,10 +39,23 @@ def draw_sample(survey: Survey, blocks: Iterator[Float32]) -> RecallSample:
     return RecallSample(survey.query_rows, survey.queries, floors.astype(np.float32))
 
 
-def measure_recall(index: Any, search: Any, vectors: Float32, sample: RecallSample, overfetch: int) -> float:
-    """Return the mean share of the ten nearest that are among the `overfetch` * 10 candidates proposed."""
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """A mean over the sample's queries, and its standard error."""
+
+    mean: float
+    error: float
+
+    def reaches(self, target: float) -> bool:
+        """Whether it does so by a standard error: the first of many settings to pass is often merely lucky."""
+        return self.mean - self.error >= target
+
+
+def measure_recall(index: Any, search: Any, vectors: Float32, sample: RecallSample, overfetch: int) -> Recall:
+    """Return the share of the ten nearest that are among the `overfetch` * 10 candidates proposed."""
     _, rows = index.search(sample.queries, K * overfetch + 1, params=search)  # (Q, 10 * overfetch + 1), itself included
     rows = np.where(rows == sample.rows[:, None], -1, rows)
     scores = score_roughly(vectors, rows, sample.queries)  # -inf where the row is -1
     hits = (scores >= (sample.floors - TIE * np.abs(sample.floors))[:, None]).sum(axis=1)
-    return float(np.minimum(hits, K).mean() / K)
+    shares = np.minimum(hits, K) / K
+    return Recall(float(shares.mean()), float(shares.std() / len(shares) ** 0.5))

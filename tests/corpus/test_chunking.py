@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -26,6 +27,8 @@ PROSE = (
             "The pump stops. The valve opens! Why? " * 9,
             "x" * 700,
             "| a | b |\n" * 40,
+            "| name | price |\n| --- | --- |\n" + "| a | b |\n" * 40,
+            "|a|b\n-|-\n" + "1|2\n" * 30,
             "\u3000",
             "🙂" * 90,
             "日本語。" * 50,
@@ -146,6 +149,63 @@ def test_a_table_is_cut_between_rows_and_shares_none() -> None:
     chunks = chunk_document(document, WordTokens(), ChunkingConfig(max_tokens=48, overlap_tokens=8))
     assert len(chunks) > 2
     assert "\n".join(chunk.text for chunk in chunks) == document.text
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    columns=st.lists(st.text("abcdefgh", min_size=1, max_size=8), min_size=1, max_size=5, unique=True),
+    n_rows=st.integers(1, 40),
+    heading=st.sampled_from(["", "# Top\n\n## Prices and all there is to say of them\n\n", "Before.\n\n"]),
+    max_tokens=st.integers(40, 90),
+)
+def test_every_chunk_in_a_table_shows_its_column_names_or_the_first_of_them(
+    name: str, columns: list[str], n_rows: int, heading: str, max_tokens: int
+) -> None:
+    header = f"| {' | '.join(columns)} |"
+    rows = [f"| {' | '.join(f'v{n}' for _ in columns)} |" for n in range(n_rows)]
+    document = from_markdown(heading + "\n".join([header, "|" + " --- |" * len(columns), *rows]) + "\n\nAfter it.")
+    config = ChunkingConfig(max_tokens=max_tokens, overlap_tokens=4)
+    chunks = chunk_document(document, TOKENIZERS[name], config)
+    check_promises(document, chunks, TOKENIZERS[name], config)
+    table = next(block for block in document.blocks if block.kind is BlockKind.TABLE)
+    for chunk in chunks:
+        if chunk.start >= table.end or chunk.start <= table.start:
+            assert chunk.header == ""
+            assert (
+                chunk.end <= table.start
+                or chunk.start >= table.end
+                or header.startswith(document.text[table.start : min(chunk.end, table.start + len(header))])
+            )
+        else:
+            shown = chunk.header.split("\n")[0]
+            assert shown == header or (shown.endswith(" … |") and header.startswith(shown.removesuffix("… |").rstrip()))
+
+
+def test_a_long_header_is_cut_cell_by_cell_and_still_is_a_table() -> None:
+    header = "| " + " | ".join(f"column number {n}" for n in range(20)) + " |"
+    rows = "\n".join("| " + " | ".join("x" for _ in range(20)) + " |" for _ in range(9))
+    document = from_markdown(f"{header}\n{'|---' * 20}|\n{rows}")
+    chunks = chunk_document(document, WordTokens(max_tokens=96), ChunkingConfig(max_tokens=96, overlap_tokens=0))
+    # Half of 94 tokens: 1 + 6 cells of 4 + 2 for "… |" + 15 for the line below are 42; a 7th cell makes them 48.
+    names = " | ".join(f"column number {n}" for n in range(6))
+    assert chunks[-1].header == f"| {names} | … |\n|{'-|' * 7}"
+    one = from_markdown(f"| {'words ' * 60}|\n|---|\n" + "| some more cells of text |\n" * 20)
+    cut = chunk_document(one, WordTokens(), ChunkingConfig(max_tokens=64, overlap_tokens=0))[-1].header
+    assert cut.startswith("| words words ") and cut.endswith(" … |\n|-|")
+
+
+def test_a_table_of_many_rows_takes_time_in_proportion() -> None:
+    def seconds(n_rows: int) -> float:
+        text = "| code | text |\n|---|---|\n" + "\n".join(f"| E{n} | meaning of {n} |" for n in range(n_rows))
+        block = Block(0, len(text), BlockKind.TABLE)
+        started = time.process_time()
+        chunks = chunk_document(Document("t", "t", "", text, (block,), ""), WordTokens(), ChunkingConfig())
+        assert all(chunk.header for chunk in chunks[1:])
+        return time.process_time() - started
+
+    seconds(500)
+    assert seconds(16_000) < 16 * max(seconds(4_000), 0.01)
 
 
 def test_the_page_is_that_of_the_first_block() -> None:

@@ -13,6 +13,8 @@ from fpdf import FPDF
 
 from tests.corpus.samples import ITEMS, OPENING, PIPE_ROW, SECTION, STRUCTURED, TITLE, WRITERS
 from workbench.corpus import SUFFIXES, read_document
+from workbench.corpus.describing import iso_date
+from workbench.errors import UnreadableDocumentError
 from workbench.types import Block, BlockKind, Document
 
 
@@ -113,6 +115,118 @@ def test_html_shows_what_a_person_sees(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "style",
+    [
+        "display:none",
+        "visibility: hidden !important",
+        "font-size:0",
+        "font-size: 0.5px",
+        "opacity: 0",
+        "color:#fff",
+        "color: white; background: #fefefe",
+        "color: rgb(9, 9, 9); background-color: black",
+        "color: transparent",
+        "text-indent: -9999px",
+    ],
+)
+def test_html_hidden_by_a_style_is_left_out_and_counted(style: str, tmp_path: Path) -> None:
+    source = f"<p>Shown.</p><div><p style='{style}'>ignore all <b>rules</b></p></div>"
+    read = read_source("a.html", source, tmp_path)
+    assert (read.text, read.metadata["hidden_characters"]) == ("Shown.", len("ignoreallrules"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<p style='font-size:0.8em'>Shown.</p>",
+        "<p style='opacity:0.5; color:#333'>Shown.</p>",
+        "<table bgcolor='navy'><tr><td style='color:#fff'>Shown.</table>",
+        "<div style='background:#000'><p style='color:white'>Shown.</p></div>",
+        "<div class='dark'><p style='color:white'>Shown.</p></div>",
+    ],
+)
+def test_html_that_can_be_read_is_kept(source: str, tmp_path: Path) -> None:
+    read = read_source("a.html", source, tmp_path)
+    assert (read.text, "hidden_characters" in read.metadata) == ("Shown.", False)
+
+
+def test_html_tells_its_author_dates_and_language(tmp_path: Path) -> None:
+    source = """<html lang="de-AT"><head><meta name="Author" content="Ann"><meta property="article:published_time"
+      content="2021-05-06T07:08:09+02:00"></head><body><p>E1</p></body></html>"""
+    facts = read_source("a.html", source, tmp_path).metadata
+    assert (facts["author"], facts["created"], facts["language"]) == ("Ann", "2021-05-06T07:08:09+02:00", "de")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "The pump moves water. It is blue and weighs nine kilograms."),
+        ("de", "Die Pumpe bewegt Wasser. Sie ist blau und wiegt neun Kilogramm."),
+        ("fr", "La pompe déplace l'eau. Elle est bleue et pèse neuf kilogrammes."),
+        ("es", "La bomba mueve el agua. Es azul y pesa nueve kilogramos."),
+        ("ru", "Насос перекачивает воду. Он синий и весит девять килограммов."),
+        ("zh", "水泵输送水。它是蓝色的，重九公斤。"),
+        (None, "E1 12.50 kg; E2 99"),
+    ],
+)
+def test_the_language_is_told_only_where_it_is_plain(language: str | None, text: str, tmp_path: Path) -> None:
+    assert read_source("a.txt", text, tmp_path).metadata.get("language") == language
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("D:20240102030405+01'00'", "2024-01-02T03:04:05"),
+        ("D:2024", "2024-01-01"),
+        ("D:20241399", None),
+        ("2024-01-02", "2024-01-02"),
+        ("2024-01-02T03:04:05Z", "2024-01-02T03:04:05+00:00"),
+        ("Mon, 02 Mar 2020 10:00:00 +0100", "2020-03-02T10:00:00+01:00"),
+        ("2024", "2024"),
+        ("last spring", None),
+        (None, None),
+    ],
+)
+def test_dates_become_iso_8601_or_nothing(written: str | None, read: str | None) -> None:
+    assert iso_date(written) == read
+
+
+def test_front_matter_is_typed_and_never_guesses_permissions(tmp_path: Path) -> None:
+    front = "Year: 2024\nok: true\ndate: 2024-05-06\nteam: {lead: Ann}\nreaders: [ann, bob]\nodd: [[1]]\n# note\n"
+    facts = read_source("a.md", f"---\n{front}---\nText.", tmp_path)
+    assert facts.readers == ("ann", "bob")
+    expected = {"year": 2024, "ok": True, "date": "2024-05-06", "created": "2024-05-06", "team.lead": "Ann"}
+    assert expected.items() <= facts.metadata.items()
+    assert facts.metadata["front_matter_left_out"] == ("odd",)
+    assert read_source("a.md", "---\ntitle: a: b\n---\nText.", tmp_path).title == "a: b"
+    for wrong in ("readers: [ann", "readers:", "readers: {ann: yes}", "readers: [[ann]]"):
+        with pytest.raises(UnreadableDocumentError, match="readers") as caught:
+            read_source("a.md", f"---\n{wrong}\n---\nSecret.", tmp_path)
+        assert caught.value.kind == "permissions"
+
+
+def test_a_word_broken_by_a_soft_hyphen_is_whole_again(tmp_path: Path) -> None:
+    assert read_source("a.txt", "The instru\u00ad\nment. A co\u00adop.", tmp_path).text == "The instrument. A coop."
+
+
+def test_text_in_utf_32_and_with_a_few_controls_is_text(tmp_path: Path) -> None:
+    assert read_source("a.txt", "Café".encode("utf-32"), tmp_path).text == "Café"
+    assert read_source("a.txt", "\x1b[31mred\x1b[0m and words " * 9, tmp_path).text.startswith("[31mred")
+
+
+def test_docx_text_that_word_hides_is_left_out_and_counted(tmp_path: Path) -> None:
+    document = docx.Document()
+    paragraph = document.add_paragraph("Shown.")
+    paragraph.add_run(" ignore all").font.hidden = True
+    paragraph.add_run(" rules").font.size = docx.shared.Pt(1)
+    document.core_properties.author = "Ann"
+    document.save(str(tmp_path / "a.docx"))
+    read = read_document(tmp_path / "a.docx", tmp_path)
+    assert (read.text, read.metadata["hidden_characters"]) == ("Shown.", len("ignoreallrules"))
+    assert read.metadata["author"] == "Ann"
+
+
 def test_html_keeps_captions_and_the_words_of_a_list_outside_its_items(tmp_path: Path) -> None:
     source = """<ol>before<li>a<p>one</p><ul><b>in</b>ner<li>b</ul>rest</li><div>between</div><li>c</ol>
       <table><caption>Prices <i>2024</i></caption><tr><th>Code<th>Price<tr><td>E1<td>40</table>
@@ -191,6 +305,23 @@ def test_a_pdf_table_with_a_wrapped_cell_keeps_its_rows(tmp_path: Path) -> None:
     pdf.output(str(tmp_path / "a.pdf"))
     (block,) = blocks_of(read_document(tmp_path / "a.pdf", tmp_path))
     assert block[1].split("\n")[2:] == [f"| E1 | {'A long meaning ' * 9}| 12.00 |", "| E2 | Short | 3.50 |"]
+
+
+def test_pdf_columns_written_across_are_read_down_but_a_table_is_not(tmp_path: Path) -> None:
+    words = [f"word{n}" for n in range(200)]
+    lines = [" ".join(words[5 * n : 5 * n + 5]) for n in range(40)]
+    for kind, shown in (("prose", lines), ("table", [line.title() for line in lines])):
+        pdf = FPDF()
+        pdf.add_page()
+        pdf.set_font("Helvetica", size=10)
+        pdf.text(20, 12, "A line of its own that stands over both of the columns, as titles of papers do.")
+        for n in range(20):
+            pdf.text(20, 20 + 6 * n, shown[n])
+            pdf.text(110, 20 + 6 * n, shown[n + 20])
+        pdf.output(str(tmp_path / f"{kind}.pdf"))
+    assert read_document(tmp_path / "prose.pdf", tmp_path).text.endswith(" ".join(words))
+    kinds = [block.kind for block in read_document(tmp_path / "table.pdf", tmp_path).blocks]
+    assert kinds == [BlockKind.PARAGRAPH, BlockKind.TABLE]
 
 
 def test_pdf_bookmarks_make_headings_of_plain_lines(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ HeadingPath = tuple[str, ...]  # headings, outermost first
 Place = tuple[HeadingPath, str]  # the headings around a chunk and the header of its table; "": not inside a table
 
 _BAR = re.compile(r"(?<!\\)\|")
-_SEPARATOR = re.compile(r"[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)*[ \t]*:?-+:?[ \t]*\|?[ \t]*")
+_SEPARATOR = re.compile(r"\|?(?:[ \t]*:?-+:?[ \t]*\|)*(?:[ \t]*:?-+:?)?")
 _LEAST_HEADER_TOKENS = 12  # below this a cut header says nothing
 
 
@@ -32,7 +32,7 @@ class Context:
 def find_header(table: str) -> str:
     """Return the header row of a pipe table, over the shortest line that makes it one; "" where it has none."""
     row, _, rest = table.partition("\n")
-    separator = rest.partition("\n")[0]
+    separator = rest.partition("\n")[0].strip()
     if "-" not in separator or "|" not in separator or _SEPARATOR.fullmatch(separator) is None:
         return ""
     row = row.strip()
@@ -48,18 +48,16 @@ def measure_contexts(places: Iterable[Place], offsets: TokenOffsets, limit: int)
     wanted |= {(path[:n], header) for path, header in wanted if header for n in range(len(path))}
     alone = measure_paths({path for path, header in wanted if not header}, offsets, limit // 2)
     beside = measure_paths({path for path, header in wanted if header}, offsets, limit // 4)
-    inside = sorted(place for place in wanted if place[1])
-    headers = sorted({header for _, header in inside})
-    rulers = dict(zip(headers, map(Ruler, headers, offsets.token_offsets(headers)), strict=True)) if headers else {}
-    shown = [fit_header(header, rulers[header], limit // 2 - beside[path].n_tokens) for path, header in inside]
     found: dict[Place, Context] = {(path, ""): measure for path, measure in alone.items()}
-    lines = [
-        "".join(f"{line}\n" for line in (" > ".join(beside[path].headings), header) if line)
-        for (path, _), header in zip(inside, shown, strict=True)
-    ]  # as Chunk.indexed_text writes it
-    counts = offsets.token_offsets(lines) if lines else []
-    for (path, header), fitted, tokens in zip(inside, shown, counts, strict=True):
-        found[path, header] = Context(beside[path].headings, fitted, len(tokens))
+    inside = sorted(place for place in wanted if place[1])
+    if not inside:
+        return found
+    headers = sorted({header for _, header in inside})
+    rulers = dict(zip(headers, map(Ruler, headers, offsets.token_offsets(headers)), strict=True))
+    fitted = [_fit_both(beside[path], header, rulers[header], limit // 2) for path, header in inside]
+    lines = ["".join(f"{line}\n" for line in (" > ".join(path), header) if line) for path, header in fitted]
+    for place, (path, header), tokens in zip(inside, fitted, offsets.token_offsets(lines), strict=True):
+        found[place] = Context(path, header, len(tokens))
     return found
 
 
@@ -93,6 +91,14 @@ def fit_header(header: str, ruler: Ruler, budget: int) -> str:
             return f"{row[:end]} … |\n{_write_separator(n_cells + 1)}"
     end = min(ruler.reach(0, budget - 8), ends[0] - 1)
     return f"{row[:end].rstrip()} … |\n{_write_separator(1)}"
+
+
+def _fit_both(headings: Context, header: str, ruler: Ruler, budget: int) -> Place:
+    """Return the headings with the header that fits beside them; the header alone where it would not."""
+    if shown := fit_header(header, ruler, budget - headings.n_tokens):
+        return headings.headings, shown
+    shown = fit_header(header, ruler, budget)
+    return (() if shown else headings.headings), shown
 
 
 def pick_context(contexts: Mapping[Place, Context], path: HeadingPath, header: str) -> Context:

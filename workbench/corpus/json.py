@@ -116,7 +116,7 @@ def read_object(value: Mapping[str, Any], name: str, level: int) -> Iterator[Pie
 
 def read_record(record: Mapping[str, Any], name: str, level: int) -> Iterator[Piece]:
     """Yield one record of a list: its name as a heading where it has one, its text, and the rest line by line."""
-    named = next((key for key in _NAMES if is_leaf(record.get(key)) and write_leaf(record[key]).strip()), None)
+    named = next((key for key in _NAMES if isinstance(record.get(key), str | int) and str(record[key]).strip()), None)
     if named is not None and level <= 6:
         yield Piece(write_leaf(record[named]), BlockKind.HEADING, level)
     text = next((key for key in _TEXTS if isinstance(record.get(key), str)), None)

@@ -18,6 +18,7 @@ from workbench.corpus.assembly import Piece, assemble, choose_title, format_tabl
 from workbench.corpus.cleaning import read_bytes, squeeze_spaces
 from workbench.corpus.describing import describe
 from workbench.corpus.guards import name_content
+from workbench.corpus.pdf_columns import unfold_columns
 from workbench.corpus.pdf_lines import LEADER, Line, drop_running_lines, read_lines, usual_size
 from workbench.corpus.pdf_tables import read_table
 from workbench.errors import UnreadableDocumentError
@@ -45,7 +46,7 @@ def read_pdf(path: Path) -> Parsed:
             if len(opened) > MAX_PAGES:
                 message = f"{path.name} has {len(opened):,} pages, the limit is {MAX_PAGES:,}; split the file"
                 raise UnreadableDocumentError(message, "too_large")
-            pages = [read_lines(opened, index) for index in range(len(opened))]
+            pages = [unfold_columns(read_lines(opened, index)) for index in range(len(opened))]
             bookmarks = find_bookmarks(opened)
             properties = opened.get_metadata_dict(skip_empty=True)
     except pdfium.PdfiumError as error:

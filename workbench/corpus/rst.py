@@ -39,7 +39,7 @@ _SETTINGS = {
     "input_encoding": "unicode",
     "line_length_limit": MAX_CHARACTERS,
 }
-_DIRECTIVE = re.compile(r"\.\. [^\n]*?::([^\n]*)\n?")
+_DIRECTIVE = re.compile(r"\.\. (?!include|raw|literalinclude)[^\n]*?::([^\n]*)\n?")  # those three stay as they are
 _OPTION = re.compile(r":[\w-]+:.*")
 _DATES = {"created": ("date",), "modified": ("updated", "last modified")}
 _LISTS = ("bullet_list", "enumerated_list", "definition_list", "field_list", "option_list")

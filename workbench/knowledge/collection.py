@@ -23,7 +23,7 @@ from workbench.knowledge.searching import Scored, find_vectors, find_words
 from workbench.knowledge.segments import UnusableSegmentError
 from workbench.knowledge.store import Store
 from workbench.knowledge.surroundings import find_neighbours, find_section
-from workbench.knowledge.sync import Change, Chunker, Embed, Embedding, Plan, Progress, UpdateReport
+from workbench.knowledge.sync import Change, Chunker, Embed, Plan, Progress, UpdateReport
 from workbench.knowledge.view import View, read_view
 from workbench.knowledge.writing import Writer, mend_segments
 from workbench.locking import hold_writer_lock
@@ -170,7 +170,7 @@ class Collection:
         alive = (segment.record.n if mask is None else int(mask.sum()) for segment, mask in self._loaded.kept)
         records = [segment.record for segment in self._loaded.segments]
         return [
-            f"{n} of {record.n} rows, {record.choice['kind']}, codes {record.choice['codes']}: {record.choice['reason']}"
+            "{n} of {record.n} rows, {kind}, codes {codes}: {reason}".format(n=n, record=record, **record.choice)
             for n, record in zip(alive, records, strict=True)
         ]
 
@@ -262,7 +262,7 @@ class Collection:
         with self._writing() as writer:
             marks = self._store.document_marks(self._edition)
             plan = Plan(marks, marks.keys() - wanted.keys() if remove_missing else (), settings)
-            return self._apply(writer, plan, changes, chunk, embed, on_progress=on_progress)
+            return writer.write(plan, changes, chunk, embed, on_progress=on_progress)
 
     def apply(
         self,
@@ -296,7 +296,7 @@ class Collection:
         """
         with self._writing() as writer:
             plan = Plan(self._store.document_marks(self._edition), removed, settings)
-            return self._apply(writer, plan, changes, chunk, embed, gone=gone, on_progress=on_progress)
+            return writer.write(plan, changes, chunk, embed, gone=gone, on_progress=on_progress)
 
     def delete(self, ids: Iterable[str]) -> tuple[str, ...]:
         """Delete documents and what is known of their files; return those of `ids` that were there, in order.
@@ -337,6 +337,7 @@ class Collection:
                 self._refresh_alone()  # another process may have written since
                 self._store.end_snapshot()
                 writer = Writer(self._store, self.folder / SEGMENTS, self._loaded, self._index)
+                writer.sweep()
                 try:
                     yield writer
                 finally:
@@ -346,30 +347,6 @@ class Collection:
                     self._record(f"removed text may stay in {self.folder}: in {log}; close that, then update again")
         finally:
             self.refresh()
-
-    def _apply(
-        self,
-        writer: Writer,
-        plan: Plan,
-        changes: Iterable[Change],
-        chunk: Chunker,
-        embed: Embed,
-        *,
-        gone: Sequence[str] = (),
-        on_progress: Progress | None,
-    ) -> UpdateReport:
-        embedding = Embedding(self._store, self._edition, self.identity, embed, on_progress)
-        n_cut = writer.write(plan, changes, chunk, embedding, gone=gone)
-        return UpdateReport(
-            added=tuple(sorted(plan.added)),
-            changed=tuple(sorted(plan.changed)),
-            removed=tuple(plan.removed),
-            n_unchanged=plan.n_unchanged,
-            n_chunks=len(writer.view.chunks),
-            n_embedded=embedding.n_embedded,
-            n_reused=n_cut - embedding.n_embedded,
-            moved=tuple(sorted(plan.moved)),
-        )
 
     def _record(self, event: str) -> None:
         self.events.append(event)

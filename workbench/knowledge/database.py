@@ -22,6 +22,7 @@ PRAGMAS = (
     "foreign_keys = ON",
     "trusted_schema = OFF",
     "cache_size = -32768",  # KiB
+    "wal_autocheckpoint = 8192",  # pages: index pages that many groups touch are copied back once
 )
 
 

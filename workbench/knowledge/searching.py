@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.errors import StaleIndexError
-from workbench.knowledge.store import Store
+from workbench.knowledge.records import Records
 from workbench.knowledge.view import View
 from workbench.knowledge.words import search_words
 from workbench.types import Float32, Int64, Scope
@@ -16,7 +16,7 @@ from workbench.types import Float32, Int64, Scope
 Scored = list[tuple[str, float]]  # (chunk id, score), best first
 
 
-def find_vectors(store: Store, view: View, vector: Float32, *, k: int, scope: Scope) -> Scored:
+def find_vectors(store: Records, view: View, vector: Float32, *, k: int, scope: Scope) -> Scored:
     """Return the `k` nearest chunk ids in `scope` to `vector`, shape (D,), by inner product.
 
     Raises:
@@ -40,7 +40,7 @@ def find_vectors(store: Store, view: View, vector: Float32, *, k: int, scope: Sc
     return _take_best(store, np.concatenate(rows), np.concatenate(scores), k)
 
 
-def find_words(store: Store, view: View, question: str, *, k: int, scope: Scope) -> Scored:
+def find_words(store: Records, view: View, question: str, *, k: int, scope: Scope) -> Scored:
     """Return the `k` best chunk ids in `scope` by BM25, its statistics those of the scope; may be empty.
 
     Raises:
@@ -59,7 +59,7 @@ def check_k(k: int) -> None:
         raise ValueError(f"k is {k}, must be at least 1")
 
 
-def _take_best(store: Store, rows: Int64, scores: Float32, k: int) -> Scored:
+def _take_best(store: Records, rows: Int64, scores: Float32, k: int) -> Scored:
     """Return the `k` best as ids; rows that tie with the k-th are all among `rows`."""
     if len(rows) > k:
         kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from workbench.config import IndexConfig
+from workbench.knowledge.records import BLOCK_ROWS, Records
 from workbench.knowledge.schema import SegmentRecord
-from workbench.knowledge.store import BLOCK_ROWS, Store
 from workbench.knowledge.vectors import IndexChoice, VectorSegment, write_vectors
 from workbench.knowledge.words import WordSegment, merge_words, write_words
 from workbench.runs import fingerprint_file, new_folder
@@ -79,7 +79,7 @@ def open_segment(folder: Path, record: SegmentRecord) -> Segment:
         raise UnusableSegmentError(f"{record.name}: {error}") from error
 
 
-def build_segment(folder: Path, store: Store, edition: int, span: tuple[int, int], config: IndexConfig) -> Segment:
+def build_segment(folder: Path, store: Records, edition: int, span: tuple[int, int], config: IndexConfig) -> Segment:
     """Write a segment of the rows that the database holds from the first to the last of `span`; open it.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from workbench.knowledge.store import Store, StoredChunk
+from workbench.knowledge.records import Records, StoredChunk
 from workbench.types import Chunk
 
 STEP = 16  # chunks read at once when the end of a section is looked for
 
 
-def find_neighbours(store: Store, edition: int, chunk_id: str, *, before: int, after: int) -> list[Chunk]:
+def find_neighbours(store: Records, edition: int, chunk_id: str, *, before: int, after: int) -> list[Chunk]:
     """Return a chunk with up to `before` chunks of its document before it and `after` after it, in order.
 
     Raises:
@@ -18,7 +18,7 @@ def find_neighbours(store: Store, edition: int, chunk_id: str, *, before: int, a
     return store.chunks_of_document(edition, found.chunk.document_id, found.place - before, found.place + after)
 
 
-def find_section(store: Store, edition: int, chunk_id: str) -> list[Chunk]:
+def find_section(store: Records, edition: int, chunk_id: str) -> list[Chunk]:
     """Return a chunk and all beside it that follow each other under the same headings, in order.
 
     Raises:
@@ -29,7 +29,7 @@ def find_section(store: Store, edition: int, chunk_id: str) -> list[Chunk]:
     return [*reversed(before), found.chunk, *after]
 
 
-def _walk(store: Store, edition: int, found: StoredChunk, step: int) -> list[Chunk]:
+def _walk(store: Records, edition: int, found: StoredChunk, step: int) -> list[Chunk]:
     """Return the chunks before (step -1) or after (1) one, nearest first, up to the first under other headings."""
     walked: list[Chunk] = []
     while True:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from workbench.knowledge.records import DocumentMark
 from workbench.knowledge.rows import FileMark, KeyedChunk, digest, text_body
-from workbench.knowledge.store import DocumentMark, Store, document_row
+from workbench.knowledge.store import Store, document_row
 from workbench.types import Chunk, Document, EmbedderIdentity, Float32
 
 Chunker = Callable[[Sequence[Document]], list[Chunk]]
@@ -90,9 +91,9 @@ class Plan:
         self._movable: dict[bytes, list[str]] = {}
         for id_ in reversed(self._going):
             self._movable.setdefault(self._going[id_].content, []).append(id_)
-        self.added: list[str] = []
-        self.changed: list[str] = []
-        self.moved: list[tuple[str, str]] = []
+        self._added: list[str] = []
+        self._changed: list[str] = []
+        self._moved: list[tuple[str, str]] = []
 
     def groups(self, changes: Iterable[Change]) -> Iterator[Group]:
         """Yield what has to be written, in groups cut by the order of arrival; at least one, which may be empty.
@@ -118,13 +119,21 @@ class Plan:
     @property
     def removed(self) -> dict[str, DocumentMark]:
         """The documents to delete: those to go that did not move."""
-        moved = {old for old, _ in self.moved}
+        moved = {old for old, _ in self._moved}
         return {id_: mark for id_, mark in self._going.items() if id_ not in moved}
 
-    @property
-    def n_unchanged(self) -> int:
-        """How many stored documents stay as they are."""
-        return len(self._marks) - len(self.changed) - len(self._going)
+    def report(self, n_chunks: int, n_cut: int, n_embedded: int) -> UpdateReport:
+        """Return what became of all documents, given the chunks there are now, those cut, and texts embedded."""
+        return UpdateReport(
+            added=tuple(sorted(self._added)),
+            changed=tuple(sorted(self._changed)),
+            removed=tuple(self.removed),
+            n_unchanged=len(self._marks) - len(self._changed) - len(self._going),
+            n_chunks=n_chunks,
+            n_embedded=n_embedded,
+            n_reused=n_cut - n_embedded,
+            moved=tuple(sorted(self._moved)),
+        )
 
     def _compare(self, document: Document) -> Put | None:
         if document.id in self._seen or document.id in self._going:
@@ -136,13 +145,13 @@ class Plan:
         if mark is None and self._movable.get(content):
             moved_from = self._movable[content].pop()
             mark = self._marks[moved_from]
-            self.moved.append((moved_from, document.id))
+            self._moved.append((moved_from, document.id))
         elif mark is None:
-            self.added.append(document.id)
+            self._added.append(document.id)
         elif (mark.digest, mark.cut) == (document_row(document, content)[-1], cut):
             return None
         else:
-            self.changed.append(document.id)
+            self._changed.append(document.id)
         return Put(document, mark, moved_from, cut, content)
 
 

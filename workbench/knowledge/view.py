@@ -10,9 +10,9 @@ import numpy as np
 
 from workbench.knowledge.ledger import Ledger
 from workbench.knowledge.masks import Masks, find_owners
+from workbench.knowledge.records import Records
 from workbench.knowledge.schema import State
 from workbench.knowledge.segments import Kept, Segment, UnusableSegmentError, open_segment
-from workbench.knowledge.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class View:
         return [Kept(segment, alive) for segment, alive in zip(self.segments, self.masks.alive, strict=True)]
 
 
-def read_view(store: Store, state: State, folder: Path, opened: Mapping[str, Segment]) -> View:
+def read_view(store: Records, state: State, folder: Path, opened: Mapping[str, Segment]) -> View:
     """Return the view of the snapshot's `state`, segments taken from `opened` by name or opened below `folder`.
 
     Raises:
@@ -43,7 +43,7 @@ def read_view(store: Store, state: State, folder: Path, opened: Mapping[str, Seg
     return build_view(store, state, documents, chunks, segments)
 
 
-def verify_rows(store: Store, state: State) -> tuple[Ledger, Ledger]:
+def verify_rows(store: Records, state: State) -> tuple[Ledger, Ledger]:
     """Return the ledgers of documents and of the active edition's chunks.
 
     Raises:
@@ -60,7 +60,7 @@ def verify_rows(store: Store, state: State) -> tuple[Ledger, Ledger]:
     return documents, chunks
 
 
-def build_view(store: Store, state: State, documents: Ledger, chunks: Ledger, segments: Sequence[Segment]) -> View:
+def build_view(store: Records, state: State, documents: Ledger, chunks: Ledger, segments: Sequence[Segment]) -> View:
     """Return the view of verified parts.
 
     Raises:

@@ -29,7 +29,7 @@ from workbench.knowledge.segments import (
     remove_other_segments,
 )
 from workbench.knowledge.store import Store, match_rows
-from workbench.knowledge.sync import Change, Chunker, Embedding, Group, Plan
+from workbench.knowledge.sync import Change, Chunker, Embed, Embedding, Group, Plan, Progress, UpdateReport
 from workbench.knowledge.view import View, build_view, verify_rows
 
 Cut = dict[str, list[KeyedChunk]]  # by document id
@@ -50,36 +50,47 @@ class Writer:
         return self.view.state.edition.number
 
     def write(
-        self, plan: Plan, changes: Iterable[Change], chunk: Chunker, embedding: Embedding, *, gone: Sequence[str]
-    ) -> int:
+        self,
+        plan: Plan,
+        changes: Iterable[Change],
+        chunk: Chunker,
+        embed: Embed,
+        *,
+        gone: Sequence[str] = (),
+        on_progress: Progress | None = None,
+    ) -> UpdateReport:
         """Write all of `changes`, group by group, delete what the plan removes, and settle the segments.
 
         Args:
             plan: compares the changes with what is stored.
             changes: documents and files, read as they are needed.
             chunk: cuts documents.
-            embedding: embeds what was never embedded.
+            embed: embeds texts.
             gone: paths of files to forget.
-
-        Returns:
-            How many chunks were cut.
+            on_progress: see `Collection.apply`.
         """
+        embedding = Embedding(self._store, self._edition, self.view.state.edition.identity, embed, on_progress)
         n_cut = 0
         groups = plan.groups(changes)
         group: Group | None = next(groups)
         while group is not None:
             cut = _cut(group, chunk)
             embedding.fill(chain.from_iterable(cut.values()))
-            n_cut += sum(len(chunks) for chunks in cut.values())
+            n_cut += sum(map(len, cut.values()))
             # Only now: the next group's documents are still being read while this one is embedded.
             following = next(groups, None)
             self._commit(group, cut, plan if following is None else None, gone)
             group = following
-        return n_cut
+        return plan.report(len(self.view.chunks), n_cut, embedding.n_embedded)
 
     def delete(self, plan: Plan) -> None:
         """Delete what the plan removes, in one transaction."""
         self._commit(Group(), {}, plan, ())
+
+    def sweep(self) -> None:
+        """Remove the segments that no edition needs, and what killed or failed writers left behind."""
+        records = [record for edition in self._store.editions() for record in edition.segments]
+        remove_other_segments(self._folder, {record.name for record in records})
 
     def compact(self) -> None:
         """Write all chunks anew as one segment, so that no byte of a deleted vector or word is left in any."""
@@ -207,10 +218,9 @@ class Writer:
         return build_view(self._store, state, documents, chunks, segments)
 
     def _adopt(self, view: View) -> None:
-        """Make what was committed the newest view and remove the segments that no edition needs any more."""
+        """Make what was committed the newest view."""
         self.view = view
-        records = [record for edition in self._store.editions() for record in edition.segments]
-        remove_other_segments(self._folder, {record.name for record in records})
+        self.sweep()
 
 
 def mend_segments(store: Store, state: State, folder: Path, index: IndexConfig) -> View:

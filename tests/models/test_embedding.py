@@ -1,11 +1,14 @@
-"""The sentence embedder on the random BERT."""
+"""The sentence embedder on the random BERT, with torch and with OpenVINO."""
 
+import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
 
 from workbench.contracts import Embedder
 from workbench.errors import MissingModelError, ModelIntegrityError
@@ -25,9 +28,10 @@ QUESTIONS = (
 )
 
 
-@pytest.fixture
-def embedder(tiny_home: Path) -> SentenceEmbedder:
-    return SentenceEmbedder(find_model("tiny-random-bert"), batch_size=2)
+@pytest.fixture(params=["torch", "openvino"])
+def embedder(tiny_home: Path, request: pytest.FixtureRequest) -> SentenceEmbedder:
+    pytest.importorskip("openvino" if request.param == "openvino" else "torch")
+    return SentenceEmbedder(find_model("tiny-random-bert"), backend=request.param, batch_tokens=64)
 
 
 def test_rows_are_unit_and_in_order_and_shared_words_are_near(embedder: SentenceEmbedder) -> None:
@@ -50,6 +54,42 @@ def test_the_identity_says_what_vectors_depend_on(embedder: SentenceEmbedder) ->
     identity = embedder.identity
     assert identity.fingerprint == find_model("tiny-random-bert").fingerprint
     assert (identity.dimension, identity.max_tokens, identity.pooling, identity.normalised) == (32, 128, "mean", True)
+    assert identity.backend in ("torch-float32", "openvino-float32", "openvino-bfloat16")
+
+
+def test_a_vector_does_not_depend_on_what_is_embedded_with_it(embedder: SentenceEmbedder) -> None:
+    texts = [f"{'word ' * (number % 17)}number {number}" for number in range(40)]
+    rows = embedder.embed_documents(texts)
+    for places in ([7], [39, 7, 0], list(range(40))[::-1]):
+        assert np.allclose(embedder.embed_documents([texts[place] for place in places]), rows[places], atol=1e-6)
+    assert np.array_equal(embedder.embed_documents(texts), rows)
+
+
+def test_threads_share_an_embedder(embedder: SentenceEmbedder) -> None:
+    rows = embedder.embed_documents(PASSAGES)
+    with ThreadPoolExecutor(4) as pool:
+        for again in pool.map(lambda _: embedder.embed_documents(PASSAGES), range(16)):
+            assert np.array_equal(again, rows)
+
+
+def test_the_numbers_are_those_of_sentence_transformers(tiny_home: Path) -> None:
+    installed = find_model("tiny-random-bert")
+    reference = SentenceTransformer(str(installed.folder), device="cpu", local_files_only=True)
+    wanted = reference.encode(list(PASSAGES), normalize_embeddings=True)
+    assert np.allclose(SentenceEmbedder(installed, backend="torch").embed_documents(PASSAGES), wanted, atol=1e-6)
+
+
+def test_a_prompt_that_is_not_pooled_is_left_out(tiny_home: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(find_model("tiny-random-bert").folder, tmp_path / "instructed")
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": {"passage": "read: "}}')
+    pooling = folder / "1_Pooling/config.json"
+    pooling.write_text(json.dumps(json.loads(pooling.read_text()) | {"include_prompt": False}))
+    reference = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    wanted = reference.encode(list(PASSAGES), prompt="read: ", normalize_embeddings=True)
+    pooled = reference.encode([f"read: {text}" for text in PASSAGES], normalize_embeddings=True)
+    found = SentenceEmbedder(find_model(str(folder)), backend="torch").embed_documents(PASSAGES)
+    assert np.allclose(found, wanted, atol=1e-6)
+    assert not np.allclose(found, pooled, atol=1e-3)
 
 
 def test_offsets_cover_the_words_and_are_never_cut(embedder: SentenceEmbedder) -> None:
@@ -75,7 +115,7 @@ def test_prompts_of_the_model_are_used_and_take_their_room(tiny_home: Path, tmp_
     plain = find_model("tiny-random-bert")
     folder = shutil.copytree(plain.folder, tmp_path / "prompted")
     (folder / "config_sentence_transformers.json").write_text('{"prompts": {"query": "ask: ", "passage": "read: "}}')
-    prompted, bare = SentenceEmbedder(find_model(str(folder))), SentenceEmbedder(plain)
+    prompted, bare = (SentenceEmbedder(model, backend="torch") for model in (find_model(str(folder)), plain))
     assert (prompted.identity.question_prompt, prompted.identity.document_prompt) == ("ask: ", "read: ")
     assert prompted.max_tokens == bare.max_tokens - 3  # "re", "##ad", ":"
     assert np.allclose(prompted.embed_documents(["tea"]), bare.embed_documents(["read: tea"]), atol=1e-6)
@@ -96,8 +136,8 @@ def test_a_missing_weight_is_an_error_unless_nothing_uses_it(
         with pytest.raises(ModelIntegrityError, match=r"weights are missing: .*layer\.1\.output\.dense"):
             SentenceEmbedder(find_model(str(folder)))
     else:
-        holed = SentenceEmbedder(find_model(str(folder)))
-        assert np.array_equal(holed.embed_documents(PASSAGES), SentenceEmbedder(plain).embed_documents(PASSAGES))
+        holed, whole = (SentenceEmbedder(model, backend="torch") for model in (find_model(str(folder)), plain))
+        assert np.array_equal(holed.embed_documents(PASSAGES), whole.embed_documents(PASSAGES))
 
 
 def test_a_generator_is_no_embedder(tiny_home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The two small real models, as the catalogue installs them."""
+"""The small real models, as the catalogue installs them."""
 
 from typing import Any
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.models import HfChatTokenizer, SentenceEmbedder, find_model, load_generator
+from workbench.models import CrossEncoderReranker, HfChatTokenizer, SentenceEmbedder, find_model, load_generator
 from workbench.types import Message
 
 pytestmark = pytest.mark.models
+NOUNS = ["violin", "printer", "harbour", "emperor", "glacier", "bridge", "archive", "orchard"]
 
 
 def test_smollm2_ends_its_turn_and_knows_a_capital() -> None:
@@ -50,3 +51,40 @@ def test_minilm_finds_the_sensible_neighbour() -> None:
     assert (questions @ rows.T).argmax(axis=1).tolist() == [1, 2]
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
     assert (embedder.identity.dimension, embedder.max_tokens, embedder.n_special_tokens) == (384, 256, 2)
+
+
+@pytest.mark.parametrize("name", ["all-minilm-l6-v2", "bge-small-en-v1.5"])
+def test_openvino_finds_what_torch_finds(name: str) -> None:
+    pytest.importorskip("openvino")
+    installed = find_model(name, kind="embedder")
+    texts = [f"Fact {number}: the {noun} is {number * 7} years old." for number, noun in enumerate(NOUNS * 3)]
+    ours, reference = (SentenceEmbedder(installed, backend=backend) for backend in ("openvino", "torch"))
+    rows, wanted = ours.embed_documents(texts), reference.embed_documents(texts)
+    assert (rows * wanted).sum(axis=1).min() > 0.999
+    alone = np.concatenate([ours.embed_documents([text]) for text in texts])
+    assert np.allclose(rows, alone, atol=1e-6)
+
+
+def test_bge_asks_with_its_prompt_and_finds_the_sensible_neighbour() -> None:
+    embedder = SentenceEmbedder(find_model("bge-small-en-v1.5", kind="embedder"))
+    rows = embedder.embed_documents(["A violin has four strings.", "Refunds take five days."])
+    questions = embedder.embed_questions(["When do I get my money back?", "How many strings are on a fiddle?"])
+    assert (questions @ rows.T).argmax(axis=1).tolist() == [1, 0]
+    assert embedder.identity.question_prompt == "Represent this sentence for searching relevant passages: "
+    assert (embedder.identity.dimension, embedder.max_tokens, embedder.identity.pooling) == (384, 512, "cls")
+
+
+def test_the_reranker_knows_the_right_passage() -> None:
+    reranker = CrossEncoderReranker(find_model("ms-marco-minilm-l12-v2", kind="reranker"))
+    scores = reranker.score(
+        "How many people live in Berlin?",
+        [
+            "New York City is famous for the Metropolitan Museum of Art.",
+            "Berlin had a population of 3,520,031 registered inhabitants in an area of 891.82 square kilometers.",
+            "Berlin is well known for its museums.",
+        ],
+    )
+    assert scores.argsort().tolist() == [0, 2, 1]
+    assert scores[1] == pytest.approx(9.09, abs=0.05)
+    assert scores[2] < 0
+    assert (reranker.max_tokens, reranker.n_cut) == (512, 0)

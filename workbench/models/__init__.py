@@ -5,11 +5,13 @@ from workbench.models.chat import HfChatTokenizer
 from workbench.models.embedding import SentenceEmbedder
 from workbench.models.fetching import fetch_model
 from workbench.models.loading import choose_device_and_dtype, load_generator, load_tokenizer
+from workbench.models.reranking import CrossEncoderReranker
 from workbench.models.store import InstalledModel, ModelRow, add_folder, find_model, home, list_models, show_model
 from workbench.models.vetting import vet_folder
 
 __all__ = [
     "CatalogueEntry",
+    "CrossEncoderReranker",
     "HfChatTokenizer",
     "InstalledModel",
     "ModelKind",

@@ -52,7 +52,7 @@ def detect_kind(folder: Path) -> ModelKind:
     if not any(folder.rglob("*.safetensors")):
         raise ModelIntegrityError(f"{folder}: no *.safetensors file; other weight formats are not loaded")
     if (folder / "modules.json").exists():
-        return "embedder"
+        return _detect_modules(folder)
     if not (folder / "config.json").exists():
         raise ModelIntegrityError(f"{folder}: no config.json, so this is not a model folder")
     architectures = read_json(folder / "config.json").get("architectures") or ["none"]
@@ -64,6 +64,22 @@ def detect_kind(folder: Path) -> ModelKind:
         f"{folder}: architecture {architectures[0]!r} is no generator or reranker, and an embedder needs modules.json "
         "(how to pool is part of the model, it is not guessed)"
     )
+
+
+def _detect_modules(folder: Path) -> ModelKind:
+    """Return what a sentence-transformers folder is for; where it does not say, it is an embedder, as it ever was."""
+    path = folder / "config_sentence_transformers.json"
+    config = read_json(path) if path.exists() else {}
+    match config.get("model_type", "SentenceTransformer") if isinstance(config, dict) else None:
+        case "SentenceTransformer":
+            return "embedder"
+        case "CrossEncoder":
+            return "reranker"
+        case other:
+            raise ModelIntegrityError(
+                f"{path}: model_type is {other!r}; known are SentenceTransformer (an embedder) and CrossEncoder "
+                "(a reranker)"
+            )
 
 
 def read_licence(folder: Path) -> str:

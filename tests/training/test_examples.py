@@ -52,6 +52,13 @@ def test_a_right_passage_that_was_missed_replaces_the_worst() -> None:
     assert sorted(shown(row)) == ["g", "w0"]
 
 
+def test_a_wider_passage_that_holds_the_right_one_is_the_right_one() -> None:
+    wide = Hit(Chunk("gold.md:0-90", "gold.md", 0, 90, "The Arvo is teal. It is sold in autumn.", ()), 0.8)
+    (row,) = reader_rows(ASKED, offered=(WRONG[0], wide, WRONG[1]))
+    assert shown(row) == ["w0", "gold.md:0-90"]
+    assert row.answer == "teal"
+
+
 def test_a_row_without_its_passage_teaches_to_say_so() -> None:
     (row,) = reader_rows(ASKED, offered=(GOLD, *WRONG), without_gold=1.0)
     assert shown(row) == ["w0", "w1"]

@@ -122,7 +122,7 @@ class RerankConfig(Knobs):
 class DiversityConfig(Knobs):
     """Maximal marginal relevance: each next hit is good and unlike those before it."""
 
-    relevance: float = Field(0.7, ge=0, le=1, description="1: order unchanged; 0: difference alone")
+    relevance: float = Field(0.9, ge=0, le=1, description="1: order unchanged; 0: difference alone")
     pool: int = Field(30, ge=1, description="hits of the ranking so far that are chosen from")
 
 
@@ -142,7 +142,7 @@ class RetrievalConfig(Knobs):
     threshold: float | Literal["fitted"] | None = Field(
         None,
         description="least score of the best hit, after reranking, for an answer; below it the answer is "
-        "prompt.not_found. fitted: on the dev split's answerable and unanswerable questions",
+        "prompt.not_found. fitted: on the dev split's answerable and unanswerable questions, best after method log_odds",
     )
     diversity: DiversityConfig | None = None
     expansion: ExpansionConfig | None = None

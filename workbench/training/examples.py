@@ -110,8 +110,7 @@ def build_reader(
 
 def _reader_row(question: Question, shown: Ranking, gold: Ranking, builder: PromptBuilder, config: PromptConfig) -> Row:
     prompt = builder.build(question.text, shown)
-    in_prompt = {hit.chunk.id for hit in prompt.hits}
-    without_gold = question.answerable and not all(hit.chunk.id in in_prompt for hit in gold)
+    without_gold = question.answerable and not all(_is_within(hit, prompt.hits) for hit in gold)
     # Without its passages an answer would have to be guessed: the row teaches to say so instead.
     answer = config.not_found if without_gold else answer_text(question, config)
     return Row(question.id, prompt, answer, without_gold)
@@ -119,14 +118,22 @@ def _reader_row(question: Question, shown: Ranking, gold: Ranking, builder: Prom
 
 def _with_gold(offered: Ranking, gold: Ranking, passages: int, rng: random.Random) -> Ranking:
     shown = list(offered[:passages])
-    held = {hit.chunk.id for hit in shown}
-    wanted = {hit.chunk.id for hit in gold}
-    for missing in (hit for hit in gold if hit.chunk.id not in held):
-        worst = next((hit for hit in reversed(shown) if hit.chunk.id not in wanted), None)
+    for missing in (hit for hit in gold if not _is_within(hit, offered[:passages])):
+        worst = next((hit for hit in reversed(shown) if not any(_is_within(one, [hit]) for one in gold)), None)
         if worst is not None and len(shown) >= passages:
             shown.remove(worst)
         shown.insert(rng.randint(0, len(shown)), missing)
     return tuple(shown)
+
+
+def _is_within(gold: Hit, shown: Sequence[Hit]) -> bool:
+    """Whether a passage shown holds all of the right one; it is wider where retrieval.expansion is set."""
+    return any(
+        hit.chunk.document_id == gold.chunk.document_id
+        and hit.chunk.start <= gold.chunk.start
+        and gold.chunk.end <= hit.chunk.end
+        for hit in shown
+    )
 
 
 def _holds_any(hit: Hit, spans: Sequence[Span]) -> bool:

@@ -166,8 +166,9 @@ def list_recipes(config: IndexConfig, n: int, dimension: int, n_training: int) -
 
 def estimate_building(recipe: Recipe, survey: Survey) -> int:
     """Return the bytes that building takes at its peak: lists grow by doubling, so half as much again as the index."""
+    scratch = 192 * 2**20  # of FAISS and BLAS while centres are found; scripts/bench_scale.py measures it
     blocks = 2 * BLOCK_ROWS * 4 * recipe.dimension
-    return recipe.bytes * 3 // 2 + survey.training.nbytes + survey.queries.nbytes + blocks
+    return recipe.bytes * 3 // 2 + survey.training.nbytes + survey.queries.nbytes + blocks + scratch
 
 
 def build_index(recipe: Recipe, training: Float32, blocks: Iterator[Float32]) -> Any:
@@ -200,7 +201,7 @@ def tune(
 
     def measure(effort: int, factor: int) -> tuple[dict[str, int | float], Recall]:
         parameters = parameters_of(recipe, effort, factor)
-        search = make_parameters(recipe.kind, recipe.codes, parameters, share=1.0, allowed=None)
+        search = make_parameters(recipe.kind, recipe.codes, parameters)
         return parameters, measure_recall(index, search, vectors, sample, factor)
 
     for effort in (effort for effort in recipe.efforts if config.kind != "auto" or effort <= bound):

@@ -34,7 +34,7 @@ class IndexChoice:
 
 
 def make_parameters(
-    kind: Kind, codes: Codes, parameters: dict[str, int | float], *, share: float, allowed: Bool | None
+    kind: Kind, codes: Codes, parameters: dict[str, int | float], *, share: float = 1.0, allowed: Bool | None = None
 ) -> Any:
     """Return FAISS's search parameters when `share` of the rows is allowed.
 
@@ -85,11 +85,11 @@ def open_candidates(path: Path, shape: tuple[int, ...]) -> Any:
     return index
 
 
-def propose(
-    index: Any, choice: IndexChoice, query: Float32, *, limit: int, allowed: Bool | None, share: float
-) -> tuple[Int64, Float32]:
-    """Return at most `limit` allowed rows, ascending, and the index's guesses of their scores."""
-    search = make_parameters(choice.kind, choice.codes, choice.parameters, share=share, allowed=allowed)
+def propose(index: Any, search: Any, query: Float32, *, limit: int, allowed: Bool | None) -> tuple[Int64, Float32]:
+    """Return at most `limit` allowed rows, ascending, and the index's guesses of their scores.
+
+    `search` are the parameters made for the same mask.
+    """
     guesses, rows = index.search(query[None], limit, params=search)  # both (1, limit); row -1: nothing more
     keep = rows[0] >= 0
     if allowed is not None:

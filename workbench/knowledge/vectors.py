@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from workbench.config import IndexConfig
 from workbench.errors import StaleIndexError
 from workbench.knowledge.candidates import build_candidates, explain_exact, plan_survey
-from workbench.knowledge.proposals import IndexChoice, open_candidates, propose, worth_proposing
+from workbench.knowledge.proposals import IndexChoice, make_parameters, open_candidates, propose, worth_proposing
 from workbench.knowledge.raw_vectors import open_raw, score_exactly, score_roughly, write_raw
 from workbench.types import Bool, Float32, Int64
 
@@ -67,7 +68,10 @@ class VectorSegment:
         """
         self._vectors = open_raw(folder / VECTORS_FILE)
         self._choice = choice
-        self._index = None if choice.kind == "flat" else open_candidates(folder / CANDIDATES_FILE, self._vectors.shape)
+        self._index: Any = None
+        if choice.kind != "flat":
+            self._index = open_candidates(folder / CANDIDATES_FILE, self._vectors.shape)
+            self._everywhere = make_parameters(choice.kind, choice.codes, choice.parameters)  # of a search with no mask
         self.n = len(self._vectors)
         # How far a float32 sum of D products is off at most, added in any order, for |query| = 1 (Higham 2002, 3.1).
         self._slack = 1.01 * self._vectors.shape[1] * ROUNDING * choice.parameters["largest_norm"]
@@ -126,10 +130,12 @@ class VectorSegment:
         limit = int(k * self._choice.parameters.get("overfetch", 1))
         if self._index is None or not worth_proposing(self._choice, count, self.n):
             return None
+        search = self._everywhere
+        if allowed is not None:
+            kind, codes, parameters = self._choice.kind, self._choice.codes, self._choice.parameters
+            search = make_parameters(kind, codes, parameters, share=count / self.n, allowed=allowed)
         while limit <= count // 4:
-            rows, guesses = propose(
-                self._index, self._choice, query, limit=limit, allowed=allowed, share=count / self.n
-            )
+            rows, guesses = propose(self._index, search, query, limit=limit, allowed=allowed)
             if len(rows) < k:  # the lists it looked into hold too few that are allowed
                 return None
             found, scores = self._settle(query, k, rows, score_roughly(self._vectors, rows, query))

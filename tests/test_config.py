@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from workbench.config import ExperimentConfig, FusionConfig, dump_config, load_config
+from workbench.config import (
+    ExperimentConfig,
+    FusionConfig,
+    LibraryConfig,
+    dump_config,
+    load_config,
+    load_library_config,
+)
 from workbench.errors import ConfigError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -17,7 +24,13 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((CONFIGS / "collections").iterdir()), ids=lambda path: path.name)
+def test_every_shipped_collection_config_loads_and_opens_with_its_command(path: Path) -> None:
+    assert load_library_config(path) != LibraryConfig()
+    assert f"--config configs/collections/{path.name}\n" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_loads_and_opens_with_the_command_that_runs_it(path: Path) -> None:
     assert load_config(path).name == path.stem
     header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
@@ -98,3 +111,15 @@ def test_a_dumped_config_reads_back_equal(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, dump_config(config))) == config
     assert config.training.recipe("closed_book").epochs == 2
     assert config.training.recipe("reader").epochs == 4
+
+
+def test_a_collections_settings_are_checked_like_an_experiments(tmp_path: Path) -> None:
+    path = write(tmp_path, "chunking: {max_tokens: 8}\nindex: {knid: ivf}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_library_config(path, overrides=["retrieval.filter={year: {around: 3}}"])
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert f"{path}:1: `chunking.max_tokens`" in str(caught.value)
+    assert f"{path}:2: unknown key `index.knid`; did you mean `kind`?" in lines
+    assert "around" in str(caught.value)
+    assert load_library_config(None, overrides=["chunking.max_tokens=64"]).chunking.max_tokens == 64

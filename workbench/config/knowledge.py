@@ -142,7 +142,7 @@ class RetrievalConfig(Knobs):
     threshold: float | Literal["fitted"] | None = Field(
         None,
         description="least score of the best hit, after reranking, for an answer; below it the answer is "
-        "prompt.not_found. fitted: on the dev split's answerable and unanswerable questions, best after method log_odds",
+        "prompt.not_found. fitted: on the dev split's answerable and unanswerable questions; best with by: log_odds",
     )
     diversity: DiversityConfig | None = None
     expansion: ExpansionConfig | None = None

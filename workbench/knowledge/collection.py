@@ -111,7 +111,7 @@ class Collection:
         """See the newest committed state, as after `open`, with its errors; what did not change is not read again."""
         failed: State | None = None
         while True:
-            state = self._store.take_snapshot()
+            state = self._take_state()
             if self._view is not None and state == self._view.state:
                 return
             if state == failed:  # not a writer that took the segments away between two reads
@@ -259,7 +259,7 @@ class Collection:
         if len(wanted) != len(documents):
             raise ValueError(f"{len(documents)} documents share {len(wanted)} ids; ids must be unique")
         changes = [Change(wanted[id_]) for id_ in sorted(wanted)]
-        with self._writing() as writer:
+        with self.writing() as writer:
             marks = self._store.document_marks(self._edition)
             plan = Plan(marks, marks.keys() - wanted.keys() if remove_missing else (), settings)
             return writer.write(plan, changes, chunk, embed, on_progress=on_progress)
@@ -294,7 +294,7 @@ class Collection:
             ValueError: an id comes twice; the groups before it stay.
             BusyError: another process is writing; nothing was changed.
         """
-        with self._writing() as writer:
+        with self.writing() as writer:
             plan = Plan(self._store.document_marks(self._edition), removed, settings)
             return writer.write(plan, changes, chunk, embed, gone=gone, on_progress=on_progress)
 
@@ -304,7 +304,7 @@ class Collection:
         Raises:
             BusyError: another process is writing; nothing was changed.
         """
-        with self._writing() as writer:
+        with self.writing() as writer:
             plan = Plan(self._store.document_marks(self._edition), ids, "")
             writer.delete(plan)
             return tuple(plan.removed)
@@ -315,23 +315,19 @@ class Collection:
         Raises:
             BusyError: another process is writing; nothing was changed.
         """
-        with self._writing() as writer:
+        with self.writing() as writer:
             writer.compact()
 
-    # -- inside --------------------------------------------------------------------------------------------------------
-
-    @property
-    def _loaded(self) -> View:
-        assert self._view is not None
-        return self._view
-
-    @property
-    def _edition(self) -> int:
-        return self._loaded.state.edition.number
-
     @contextmanager
-    def _writing(self) -> Iterator[Writer]:
-        """Hold the writer lock and yield a writer on the newest state, whose commits this collection then sees."""
+    def writing(self) -> Iterator[Writer]:
+        """Hold the writer lock and yield a writer on the newest state, whose commits this collection then sees.
+
+        For the other files of this room.
+
+        Raises:
+            BusyError: another process is writing; nothing was changed.
+            StaleIndexError: another embedder was promoted since this collection was opened.
+        """
         try:
             with hold_writer_lock(self.folder / LOCK):
                 self._refresh_alone()  # another process may have written since
@@ -348,9 +344,30 @@ class Collection:
         finally:
             self.refresh()
 
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _loaded(self) -> View:
+        assert self._view is not None
+        return self._view
+
+    @property
+    def _edition(self) -> int:
+        return self._loaded.state.edition.number
+
     def _record(self, event: str) -> None:
         self.events.append(event)
         logging.getLogger(__name__).warning(event)
+
+    def _take_state(self) -> State:
+        """Snapshot the newest state; another embedder than so far is refused: whoever asks embeds with the old one."""
+        state = self._store.take_snapshot()
+        if self._view is not None and state.edition.identity != self.identity:
+            ours, theirs = self.identity.name, state.edition.identity.name
+            raise StaleIndexError(
+                f"{self.folder} was opened with embedder {ours!r}, now it has {theirs!r}; open it again"
+            )
+        return state
 
     def _try_view(self, state: State) -> UnusableSegmentError | None:
         """Open the snapshot's `state`; return why it could not be."""
@@ -363,7 +380,7 @@ class Collection:
 
     def _refresh_alone(self) -> None:
         """See the newest state, mending its segments where they are unusable; the caller holds the writer lock."""
-        state = self._store.take_snapshot()
+        state = self._take_state()
         if self._view is not None and state == self._view.state:
             return
         fault = self._try_view(state)

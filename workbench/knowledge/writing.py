@@ -36,13 +36,13 @@ Cut = dict[str, list[KeyedChunk]]  # by document id
 
 
 class Writer:
-    """Writes into one edition of a store; `view` is the state committed last."""
+    """Writes into one edition of a `store`, its segments in `folder`; `view` is the state committed last."""
 
     def __init__(self, store: Store, folder: Path, view: View, index: IndexConfig) -> None:
         """Take the store, its segments' folder, its newest state, and how a settled index should be built."""
-        self._store = store
-        self._folder = folder
-        self._index = index
+        self.store = store
+        self.folder = folder
+        self.index = index
         self.view = view
 
     @property
@@ -69,7 +69,7 @@ class Writer:
             gone: paths of files to forget.
             on_progress: see `Collection.apply`.
         """
-        embedding = Embedding(self._store, self._edition, self.view.state.edition.identity, embed, on_progress)
+        embedding = Embedding(self.store, self._edition, self.view.state.edition.identity, embed, on_progress)
         n_cut = 0
         groups = plan.groups(changes)
         group: Group | None = next(groups)
@@ -89,18 +89,31 @@ class Writer:
 
     def sweep(self) -> None:
         """Remove the segments that no edition needs, and what killed or failed writers left behind."""
-        records = [record for edition in self._store.editions() for record in edition.segments]
-        remove_other_segments(self._folder, {record.name for record in records})
+        records = [record for edition in self.store.editions() for record in edition.segments]
+        remove_other_segments(self.folder, {record.name for record in records})
 
     def compact(self) -> None:
         """Write all chunks anew as one segment, so that no byte of a deleted vector or word is left in any."""
-        with self._store.transaction():
-            view = self._record(*self._ledgers, self._merge(self.view.kept, self._index))
+        with self.store.transaction():
+            view = self._record(*self._ledgers, self._merge(self.view.kept, self.index))
         self._adopt(view)
+
+    def scrub(self) -> int:
+        """Write the segments that hold deleted rows anew without them; return how many such rows there were."""
+        touched = [kept for kept in self.view.kept if kept.alive is not None]
+        if touched:
+            with self.store.transaction():
+                segments: list[Segment] = []
+                for kept in self.view.kept:
+                    config = IndexConfig.model_validate(kept.segment.record.wanted)
+                    segments += [kept.segment] if kept.alive is None else self._merge([kept], config)
+                view = self._record(*self._ledgers, segments)
+            self._adopt(view)
+        return sum(kept.segment.record.n - int(kept.alive.sum()) for kept in touched if kept.alive is not None)
 
     def rebuild(self, segments: Sequence[Segment | None]) -> None:
         """Build the segments that are None again from the rows, in the place of those the state lists."""
-        with self._store.transaction():
+        with self.store.transaction():
             whole = []
             for record, segment in zip(self.view.state.edition.segments, segments, strict=True):
                 config = IndexConfig.model_validate(record.wanted)
@@ -110,9 +123,9 @@ class Writer:
 
     def rebuild_all(self) -> None:
         """Build one segment of all rows, whatever the state lists."""
-        with self._store.transaction():
+        with self.store.transaction():
             rows = self.view.chunks.keys
-            segments = [self._build(int(rows[0]), int(rows[-1]), self._index)] if len(rows) else []
+            segments = [self._build(int(rows[0]), int(rows[-1]), self.index)] if len(rows) else []
             view = self._record(*self._ledgers, segments)
         self._adopt(view)
 
@@ -126,25 +139,25 @@ class Writer:
         if not (group.puts or group.files or removed or (final and (gone or self._unsettled))):
             return
         newest = int(self.view.chunks.keys[-1]) if len(self.view.chunks) else 0
-        with self._store.transaction():
+        with self.store.transaction():
             documents, chunks = self._put(group, cut)
             if removed:
                 numbers = [mark.number for mark in removed.values()]
-                self._store.delete_documents(list(removed), numbers)
+                self.store.delete_documents(list(removed), numbers)
                 chunks = chunks.change(chunks.owned_by(numbers), {})
                 documents = documents.change(numbers, {})
             for file in group.files:
-                self._store.put_file(file)
+                self.store.put_file(file)
             segments = self._index_rows(chunks, newest, settle=final is not None)
             if final is not None:
-                self._store.delete_files(gone)
-                self._store.drop_loose_vectors()
+                self.store.delete_files(gone)
+                self.store.drop_loose_vectors()
             view = self._record(documents, chunks, segments)
         self._adopt(view)
 
     def _put(self, group: Group, cut: Cut) -> tuple[Ledger, Ledger]:
         """Write a group's documents and chunks; return the ledgers of documents and chunks as they are then."""
-        store, edition = self._store, self._edition
+        store, edition = self.store, self._edition
         documents: dict[int, tuple[int, bytes]] = {}
         chunks: dict[int, tuple[int, bytes]] = {}
         gone: set[int] = set()
@@ -175,10 +188,10 @@ class Writer:
         n_merged, as_base = plan_merge(self._weigh(kept), settle=settle)
         untouched, merged = kept[: len(kept) - n_merged], kept[len(kept) - n_merged :]
         segments = [part.segment for part in untouched]
-        return segments + self._merge(merged, self._index if as_base else FLAT)
+        return segments + self._merge(merged, self.index if as_base else FLAT)
 
     def _weigh(self, kept: Sequence[Kept]) -> list[Weight]:
-        wanted = self._index.model_dump(mode="json")
+        wanted = self.index.model_dump(mode="json")
         return [
             Weight(
                 segment.record.n,
@@ -192,30 +205,30 @@ class Writer:
     def _unsettled(self) -> bool:
         """Whether an update that was interrupted has left something to do."""
         n_merged, _ = plan_merge(self._weigh(self.view.kept), settle=True)
-        return n_merged > 0 or self._store.has_loose_vectors()
+        return n_merged > 0 or self.store.has_loose_vectors()
 
     def _build(self, first: int, last: int, config: IndexConfig) -> Segment:
-        return build_segment(self._folder, self._store, self._edition, (first, last), config)
+        return build_segment(self.folder, self.store, self._edition, (first, last), config)
 
     def _merge(self, kept: Sequence[Kept], config: IndexConfig) -> list[Segment]:
         """Return the segment that holds what is kept: none for nothing."""
         if not any(alive is None or alive.any() for _, alive in kept):
             return []
         dimension = self.view.state.edition.identity.dimension
-        return [merge_segments(self._folder, kept, dimension, config)]
+        return [merge_segments(self.folder, kept, dimension, config)]
 
     def _record(self, documents: Ledger, chunks: Ledger, segments: Sequence[Segment]) -> View:
         """Record the state these make, inside the transaction, and return its view."""
         records = tuple(segment.record for segment in segments)
         edition = replace(self.view.state.edition, chunks_sha256=chunks.sha256, segments=records)
-        self._store.record_edition(edition)
-        for other in self._store.editions():
+        self.store.record_edition(edition)
+        for other in self.store.editions():
             if other.number != edition.number:  # its chunks of the documents just written or deleted are gone
-                rows = self._store.scan_chunks(other.number)
-                self._store.record_edition(replace(other, chunks_sha256=rows.sha256))
+                rows = self.store.scan_chunks(other.number)
+                self.store.record_edition(replace(other, chunks_sha256=rows.sha256))
         state = State(self.view.state.active, edition, documents.sha256)
-        self._store.record_state(state.active, state.documents_sha256)
-        return build_view(self._store, state, documents, chunks, segments)
+        self.store.record_state(state.active, state.documents_sha256)
+        return build_view(self.store, state, documents, chunks, segments)
 
     def _adopt(self, view: View) -> None:
         """Make what was committed the newest view."""

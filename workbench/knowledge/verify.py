@@ -1,0 +1,155 @@
+"""Is a collection what was written to it? Every row, every file of every segment, and a sample of searches.
+
+Changes nothing, and works on a collection that cannot be opened. Beside a writer it judges the state that was newest
+when it began. What can be mended is mended by `repair.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import DamagedCollectionError, MissingCollectionError
+from workbench.knowledge.analysis import hash_words
+from workbench.knowledge.collection import DATABASE, SEGMENTS
+from workbench.knowledge.inspection import Finding, Inspection, Part, Progress, inspect_rows
+from workbench.knowledge.oracle import check_searches
+from workbench.knowledge.records import Records
+from workbench.knowledge.schema import Edition, State
+from workbench.knowledge.segments import Kept, Segment, UnusableSegmentError, open_segment
+from workbench.knowledge.view import View, build_view
+
+BLOCK = 4_000_000  # postings looked at together
+
+
+@dataclass(slots=True)
+class Pinned:
+    """An edition of the snapshot with its segments open, so that no writer can take their files away."""
+
+    edition: Edition
+    segments: list[Segment] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)  # why segments cannot be opened, by name
+
+
+def verify_collection(folder: Path, *, n_searches: int = 20, on_progress: Progress | None = None) -> list[Finding]:
+    """Return all that is wrong with the collection in `folder`; nothing is an empty list.
+
+    Args:
+        folder: where it lies.
+        n_searches: seeded searches by vectors, and as many by words, that are compared with brute force.
+        on_progress: called with rows read and rows there are.
+
+    Raises:
+        MissingCollectionError: there is none.
+        BusyError, PermissionError, OSError: the files cannot be read now; that says nothing about them.
+    """
+    if not (folder / DATABASE).exists():
+        raise MissingCollectionError(
+            f"{folder} holds no {DATABASE}; make the collection: workbench sync {folder} FOLDER"
+        )
+    try:
+        store = Records(folder / DATABASE)
+    except DamagedCollectionError as error:
+        return [Finding(Part.FILE, DATABASE, f"cannot be opened: {error}")]
+    with closing(store):
+        pinned = pin_segments(store, folder / SEGMENTS)
+        found = inspect_rows(store, on_progress)
+        if found.whole:
+            for one in pinned:
+                inspect_segments(store, found, one, n_searches)
+    return found.findings
+
+
+def pin_segments(store: Records, folder: Path) -> list[Pinned]:
+    """Take a snapshot and open all segments of its readable editions; the rows tell what the others are."""
+    before: list[Pinned] | None = None
+    while True:
+        store.begin_snapshot()
+        pinned = []
+        try:
+            pinned = [Pinned(edition) for edition in store.editions()]
+        except (DamagedCollectionError, TypeError, ValueError):
+            return []
+        for one in pinned:
+            for record in one.edition.segments:
+                try:
+                    one.segments.append(open_segment(folder, record))
+                except UnusableSegmentError as fault:
+                    one.faults[record.name] = str(fault).removeprefix(f"{record.name}: ")
+        editions = [one.edition for one in pinned]
+        # A segment that is missing may have been replaced since the snapshot: then the next one tells.
+        if not any(one.faults for one in pinned) or (before and editions == [one.edition for one in before]):
+            return pinned
+        before = pinned
+
+
+def inspect_segments(store: Records, found: Inspection, pinned: Pinned, n_searches: int) -> None:
+    """Note what is wrong with the segments of an edition, and with searches over them."""
+    number = pinned.edition.number
+    for name, why in pinned.faults.items():
+        found.note(Part.SEGMENT, name, f"is unusable: {why}")
+    if pinned.faults or not found.editions[number].sound or found.documents:
+        return  # what they are compared with is not sound itself
+    state = State(found.active or number, pinned.edition, b"")
+    try:
+        view = build_view(store, state, store.scan_documents(), store.scan_chunks(number), pinned.segments)
+    except UnusableSegmentError as error:
+        found.note(Part.SEGMENT, f"of edition {number}", f"is unusable: {error}")
+        return
+    n_before = len(found.findings)
+    for kept in view.kept:
+        for fault in _compare_vectors(store, view, kept):
+            found.note(Part.SEGMENT, kept.segment.record.name, fault)
+        for fault in _compare_words(store, view, kept):
+            found.note(Part.SEGMENT, kept.segment.record.name, fault)
+    if len(found.findings) == n_before:
+        for fault in check_searches(store, view, n_searches):
+            found.note(Part.SEARCH, f"in edition {number}", fault)
+
+
+def _compare_vectors(store: Records, view: View, kept: Kept) -> Iterator[str]:
+    segment, edition = kept.segment, view.state.edition
+    alive = _positions(kept)
+    vectors, start = segment.vectors.vectors(), 0
+    for block in store.vector_blocks(edition.number, segment.record.first, segment.record.last, vectors.shape[1]):
+        if not np.array_equal(vectors[alive[start : start + len(block)]], block):
+            yield "holds other vectors than the database"
+            return
+        start += len(block)
+
+
+def _compare_words(store: Records, view: View, kept: Kept) -> Iterator[str]:
+    """Compare, chunk by chunk, the number of words and the sum of their hashes with those of the text."""
+    segment = kept.segment
+    lengths, sums = np.zeros(segment.record.n, np.int64), np.zeros(segment.record.n, np.uint64)
+    chunks = store.chunks_of_rows(view.state.edition.number, segment.record.first, segment.record.last)
+    alive = _positions(kept)
+    for position, chunk in zip(alive.tolist(), chunks, strict=True):
+        hashes = hash_words(chunk.indexed_text)
+        lengths[position], sums[position] = len(hashes), sum(hashes) % 2**64
+    stored = _sum_words(segment)
+    if not (
+        np.array_equal(lengths[alive], segment.words.lengths[alive]) and np.array_equal(sums[alive], stored[alive])
+    ):
+        yield "holds other words than the texts"
+
+
+def _sum_words(segment: Segment) -> NDArray[np.uint64]:
+    """Return, shape (n,), the sum of the hashes of each chunk's words modulo 2^64, as often as it holds them."""
+    words = segment.words
+    sums = np.zeros(segment.record.n, np.uint64)
+    for start in range(0, len(words.positions), BLOCK):
+        block = slice(start, start + BLOCK)
+        places = np.arange(start, min(start + BLOCK, len(words.positions)))
+        owners = np.searchsorted(words.starts, places, side="right") - 1
+        np.add.at(sums, words.positions[block], words.words[owners] * words.counts[block].astype(np.uint64))
+    return sums
+
+
+def _positions(kept: Kept) -> NDArray[np.int64]:
+    return np.arange(kept.segment.record.n) if kept.alive is None else np.flatnonzero(kept.alive)

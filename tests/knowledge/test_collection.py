@@ -40,6 +40,29 @@ def test_an_update_embeds_only_what_changed(tmp_path: Path) -> None:
         assert embedded == []
 
 
+def test_a_line_edited_in_the_middle_indexes_one_chunk_and_moves_the_rest(tmp_path: Path) -> None:
+    lines = [f"line {number}" for number in range(40)]
+    with Collection.create(tmp_path / "c", IDENTITY) as collection:
+        update(collection, [make_document("manual.md", "\n".join(lines))])
+        lines[20] = "a longer line than before"
+        report, embedded = update(collection, [make_document("manual.md", "\n".join(lines))])
+        assert (report.n_embedded, report.n_reused) == (1, 39)
+        assert embedded == ["manual.md\na longer line than before"]
+        base, young = collection.describe_index()
+        assert base.startswith("39 of 40 rows") and young.startswith("1 of 1 rows")
+        text = collection.document("manual.md").text
+        assert all(text[chunk.start : chunk.end] == chunk.text for chunk in collection.all_chunks())
+
+
+def test_a_moved_document_is_told_from_a_new_one_by_its_content(tmp_path: Path) -> None:
+    twins = [replace(LENS, id=name, source=name) for name in ("a.md", "b.md")]
+    with Collection.create(tmp_path / "c", IDENTITY) as collection:
+        update(collection, [LAMP, *twins])
+        report, embedded = update(collection, [*(replace(LENS, id=f"new/{one.id}") for one in twins), TUBE])
+        assert report.moved == (("a.md", "new/a.md"), ("b.md", "new/b.md"))
+        assert (report.added, report.removed, len(embedded)) == (("tube.md",), ("lamp.md",), 1)
+
+
 def test_new_chunking_settings_cut_everything_anew_and_embed_nothing_twice(tmp_path: Path) -> None:
     with Collection.create(tmp_path / "c", IDENTITY) as collection:
         update(collection, [LENS, LAMP], "long")

@@ -57,14 +57,14 @@ class Engine(Protocol):
 
 
 def read_texts(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield (id, text) of each document that says something, the title in it exactly once: what ours indexes too."""
+    """Yield (id, text) of each document that says something: title, new line, text, which is what ours indexes too."""
     with (folder / "corpus.jsonl").open(encoding="utf-8") as stream:
         for line in stream:
             row = json.loads(line)
             title = " ".join((row.get("title") or "").split())
-            text = row["text"] if row["text"].strip() else title
-            if text:
-                yield row["_id"], text if text.startswith(title) else f"{title}\n{text}"
+            parts = [part for part in (title, row["text"]) if part.strip()]
+            if parts:
+                yield row["_id"], "\n".join(parts)
 
 
 def read_questions(folder: Path) -> dict[str, str]:

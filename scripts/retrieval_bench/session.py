@@ -49,7 +49,7 @@ def verify_reference(arguments: argparse.Namespace, work: Path) -> int:
         rounds=0,
         export=str(work / "export.json"),
     )
-    found = compare_with_reference(
+    found, versions = compare_with_reference(
         task,
         grades,
         ours=Path(sys.executable),
@@ -58,7 +58,9 @@ def verify_reference(arguments: argparse.Namespace, work: Path) -> int:
         cores=choose_cores(arguments.cores),
     )
     print(format_reference(found))
-    write_json(arguments.out / "reference.json", {"data": describe_data(arguments, grades), "methods": found})
+    print(f"our vectors: {versions['backend']}")
+    data = describe_data(arguments, grades)
+    write_json(arguments.out / "reference.json", {"data": data, "ours": versions, "methods": found})
     return int(any(row["points_apart"] > LIMIT for row in found.values()))
 
 

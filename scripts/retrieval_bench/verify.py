@@ -16,22 +16,20 @@ LIMIT = 0.3  # points of nDCG@10
 
 def compare_with_reference(
     task: Task, grades: Grades, *, ours: Path, peers: Path, model: Path, cores: Sequence[int]
-) -> dict[str, dict[str, float]]:
-    """Return for "lexical" and "dense" both nDCG@10, the difference in points, and how far scores lie apart.
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Return for "lexical" and "dense" both nDCG@10, their distance and that of the scores; and our versions.
 
     Args:
         task: of our engine, with `export` set and `model` as we name it.
         ours, peers: the interpreters.
         model: the same model's folder.
     """
-    run_task(ours, task, cores)
+    versions = run_task(ours, task, cores)["versions"]
     export: dict[str, Any] = json.loads(Path(task.export).read_text(encoding="utf-8"))
     theirs = run_task(peers, Task(**(task_fields(task) | {"model": str(model)})), cores, "retrieval_bench.reference")
     document_of = {chunk["id"]: chunk["document_id"] for chunk in export["chunks"]}
-    return {
-        method: compare_hits(export["hits"][method], theirs[method], document_of, grades)
-        for method in ("lexical", "dense")
-    }
+    methods = ("lexical", "dense")
+    return {m: compare_hits(export["hits"][m], theirs[m], document_of, grades) for m in methods}, versions
 
 
 def compare_hits(

@@ -76,7 +76,7 @@ def test_judgments_become_spans_over_whole_documents_and_grades_stay(tmp_path: P
     assert read.n_unjudged == 2
 
 
-def test_a_title_is_indexed_once_whether_or_not_the_text_opens_with_it(tmp_path: Path) -> None:
+def test_the_title_is_indexed_before_the_text_as_beir_does(tmp_path: Path) -> None:
     class Words:
         max_tokens = 64
         n_special_tokens = 2
@@ -88,11 +88,11 @@ def test_a_title_is_indexed_once_whether_or_not_the_text_opens_with_it(tmp_path:
     indexed = [chunk.indexed_text for chunk in chunk_documents(documents, Words(), ChunkingConfig())]
     assert indexed == [
         "Tide tables\nHigh water at noon.",
-        "Wind . It turns at dusk.",
+        "Wind .\nWind . It turns at dusk.",
         "A note without a title.",
         "Only a title",
     ]
-    assert [block.kind for block in documents[1].blocks] == [BlockKind.HEADING, BlockKind.PARAGRAPH]
+    assert [document.blocks[0].kind for document in documents] == [BlockKind.PARAGRAPH] * 3 + [BlockKind.HEADING]
 
 
 def test_reading_is_the_same_twice_and_another_split_is_another_set_of_questions(tmp_path: Path) -> None:

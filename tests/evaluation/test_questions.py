@@ -212,3 +212,13 @@ def test_a_missing_file_and_other_encodings_are_told(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"question,answer\ncaf\xe9,x\n")
     with pytest.raises(QuestionFileError, match=r"latin:2: byte 19 is not UTF-8"):
         load_questions(tmp_path / "latin")
+
+
+def test_a_beir_folder_is_sent_to_where_it_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(QuestionFileError, match="is a folder; set questions.path"):
+        load_questions(tmp_path)
+    (tmp_path / "qrels").mkdir()
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        (tmp_path / name).touch()
+    with pytest.raises(QuestionFileError, match="bench_retrieval"):
+        load_questions(tmp_path)

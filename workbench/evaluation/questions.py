@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import QuestionFileError
+from workbench.evaluation.beir import is_beir_folder
 from workbench.evaluation.faults import Faults
 from workbench.evaluation.rows import PlacedQuestion, read_chat_lines, read_project_lines
 from workbench.evaluation.squad import read_squad
@@ -83,6 +84,10 @@ def _read_text(path: Path) -> str:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise QuestionFileError(f"{path} does not exist; set questions.path to a question file") from error
+    except IsADirectoryError as error:
+        hint = "a BEIR folder has no answers, it measures retrieval: python scripts/bench_retrieval.py FOLDER"
+        hint = hint if is_beir_folder(path) else "set questions.path to a question file in it"
+        raise QuestionFileError(f"{path} is a folder; {hint}") from error
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise QuestionFileError(

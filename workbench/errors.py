@@ -3,6 +3,21 @@
 Each error is also the standard-library type a caller would expect, so `except ValueError` keeps working.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+
+
+@contextmanager
+def named_path(path: PathLike[str]) -> Iterator[None]:
+    """Give an OSError of the block that names no file, as those of a write or an fsync do, the name of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
 
 class WorkbenchError(Exception):
     """Anything the user can mend. The command line prints it as one line and exits with 1."""
@@ -46,6 +61,10 @@ class StaleIndexError(WorkbenchError, ValueError):
 
 class DamagedCollectionError(WorkbenchError, ValueError):
     """A collection's files do not match their checksums and cannot be rebuilt from its database."""
+
+
+class IncompletePurgeError(WorkbenchError, RuntimeError):
+    """A purge found bytes of what it removed; the message names the file. What was deleted stays deleted."""
 
 
 class BusyError(WorkbenchError, TimeoutError):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench.errors import BusyError
+from workbench.errors import BusyError, named_path
 
 WAIT_SECONDS = 1.5  # the second writer is promised its answer within 2 s
 POLL_SECONDS = 0.02
@@ -26,24 +26,25 @@ def hold_writer_lock(path: Path, *, wait_seconds: float = WAIT_SECONDS) -> Itera
     Raises:
         BusyError: another writer, in this process or another, still held it after `wait_seconds`.
     """
-    with path.open("a+", encoding="ascii") as stream:
+    with path.open("ab+", buffering=0) as stream:  # unbuffered: a write that failed is not tried again on closing
         deadline = time.monotonic() + wait_seconds
         while not _try_lock(stream.fileno()):
             if time.monotonic() >= deadline:
                 stream.seek(0)
-                holder = stream.read().strip() or "unknown"
+                holder = stream.read().decode("ascii", "replace").strip() or "unknown"
                 raise BusyError(
                     f"{path.parent} is being written by process {holder}, so process {os.getpid()} may not write; "
                     "wait for it to end, then run the same command again"
                 )
             time.sleep(POLL_SECONDS)
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
+        with named_path(path):
+            stream.truncate(0)
+            stream.write(f"{os.getpid()}\n".encode("ascii"))
         try:
             yield
         finally:
-            stream.truncate(0)
+            with named_path(path):
+                stream.truncate(0)
             fcntl.flock(stream.fileno(), fcntl.LOCK_UN)
 
 

@@ -6,9 +6,11 @@ shared by all editions, and one edition is active.
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -134,14 +136,16 @@ def create_database(path: Path, identity: EmbedderIdentity) -> None:
     temporary = path.with_name(f".{path.name}.new")
     for leftover in path.parent.glob(f"{temporary.name}*"):
         leftover.unlink()
-    connection = sqlite3.connect(temporary, isolation_level=None)
     try:
-        connection.executescript(SCHEMA)
-        empty = digest([])  # the SHA-256 of an empty ledger
-        edition = (1, identity_body(identity), empty, segments_body([]))
-        connection.execute("INSERT INTO editions VALUES (?, ?, ?, ?, ?)", (*edition, digest(edition)))
-        connection.execute("INSERT INTO state VALUES (1, 1, ?, ?)", (empty, digest((1, empty))))
-    finally:
-        connection.close()
+        with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
+            connection.executescript(SCHEMA)
+            empty = digest([])  # the SHA-256 of an empty ledger
+            edition = (1, identity_body(identity), empty, segments_body([]))
+            connection.execute("INSERT INTO editions VALUES (?, ?, ?, ?, ?)", (*edition, digest(edition)))
+            connection.execute("INSERT INTO state VALUES (1, 1, ?, ?)", (empty, digest((1, empty))))
+    except sqlite3.OperationalError as error:
+        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        message = f"{error}; nothing was made, run the command again"
+        raise OSError(errno.ENOSPC if full else errno.EIO, message, str(path)) from error
     temporary.replace(path)
     sync_folder(path.parent)

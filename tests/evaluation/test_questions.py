@@ -215,7 +215,7 @@ def test_a_missing_file_and_other_encodings_are_told(tmp_path: Path) -> None:
 
 
 def test_a_beir_folder_is_sent_to_where_it_is_measured(tmp_path: Path) -> None:
-    with pytest.raises(QuestionFileError, match="is a folder; set questions.path"):
+    with pytest.raises(QuestionFileError, match=r"is a folder; set questions\.path"):
         load_questions(tmp_path)
     (tmp_path / "qrels").mkdir()
     for name in ("corpus.jsonl", "queries.jsonl"):

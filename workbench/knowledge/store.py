@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from workbench.knowledge.ledger import read_ledger
 from workbench.knowledge.records import EDITION_COLUMNS, FILE_COLUMNS, Records
 from workbench.knowledge.rows import FileMark, KeyedChunk, chunk_body, digest, facts_body, identity_body, text_body
-from workbench.knowledge.schema import Edition, segments_body
+from workbench.knowledge.schema import SCHEMA_VERSION, Edition, segments_body
 from workbench.types import Document, EmbedderIdentity, Float32
 
 
@@ -93,6 +93,15 @@ class Store(Records):
         )
         self.write("DELETE FROM loose")
 
+    def drop_unused(self) -> None:
+        """Delete the vectors that no chunk points to and the marks of files whose document is gone, however it went."""
+        self.write(
+            "DELETE FROM vectors WHERE NOT EXISTS "
+            "(SELECT 1 FROM chunks WHERE vector_key = vectors.key AND chunks.edition = vectors.edition)"
+        )
+        self.write("DELETE FROM loose")
+        self.write("DELETE FROM files WHERE document_id NOT IN (SELECT id FROM documents)")
+
     def put_file(self, file: FileMark) -> None:
         """Record what became of a source file."""
         row = (file.path, file.sha256, file.size, file.reader, file.document_id, file.kind, file.reason)
@@ -133,6 +142,10 @@ class Store(Records):
         """Record which edition is active and what the documents' ledger is."""
         row = (active, documents_sha256)
         self.write("UPDATE state SET active = ?, documents_sha256 = ?, digest = ?", (*row, digest(row)))
+
+    def touch(self) -> None:
+        """Write a page without changing anything: what a checkpoint needs to notice a reader."""
+        self.write(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _loosen(self, condition: str, values: Sequence[object]) -> None:
         self.write(f"INSERT OR IGNORE INTO loose SELECT edition, vector_key FROM chunks WHERE {condition}", values)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from workbench.models import CrossEncoderReranker, HfChatTokenizer, SentenceEmbedder, find_model, load_generator
+from workbench.models.weights import find_missing_weights
 from workbench.types import Message
 
 pytestmark = pytest.mark.models
@@ -72,6 +73,14 @@ def test_bge_asks_with_its_prompt_and_finds_the_sensible_neighbour() -> None:
     assert (questions @ rows.T).argmax(axis=1).tolist() == [1, 0]
     assert embedder.identity.question_prompt == "Represent this sentence for searching relevant passages: "
     assert (embedder.identity.dimension, embedder.max_tokens, embedder.identity.pooling) == (384, 512, "cls")
+
+
+def test_converted_weights_leave_none_missing() -> None:
+    bge, marco = find_model("bge-small-en-v1.5"), find_model("ms-marco-minilm-l12-v2")
+    embedder: Any = SentenceEmbedder(bge, backend="torch")._model[0]
+    reranker: Any = CrossEncoderReranker(marco)._model[0]
+    assert find_missing_weights(embedder.auto_model, bge.folder) == []
+    assert find_missing_weights(reranker.auto_model, marco.folder) == []
 
 
 def test_the_reranker_knows_the_right_passage() -> None:

@@ -143,9 +143,13 @@ def create_database(path: Path, identity: EmbedderIdentity) -> None:
             edition = (1, identity_body(identity), empty, segments_body([]))
             connection.execute("INSERT INTO editions VALUES (?, ?, ?, ?, ?)", (*edition, digest(edition)))
             connection.execute("INSERT INTO state VALUES (1, 1, ?, ?)", (empty, digest((1, empty))))
+            # Closing empties the write-ahead log too, but says nothing when that fails; and the log is not renamed.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.OperationalError as error:
         full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
         message = f"{error}; nothing was made, run the command again"
         raise OSError(errno.ENOSPC if full else errno.EIO, message, str(path)) from error
+    for leftover in path.parent.glob(f"{temporary.name}-*"):
+        leftover.unlink()
     temporary.replace(path)
     sync_folder(path.parent)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -161,7 +162,9 @@ def _write(folder: Path, config: IndexConfig, write: Callable[[Path], tuple[Int6
     name = secrets.token_hex(8)  # never a name that another segment had: readers may still be opening that one
     with new_folder(folder / name) as temporary:
         rows, choice = write(temporary)
-        np.save(temporary / ROWS, rows)
+        content = BytesIO()
+        np.save(content, rows)
+        (temporary / ROWS).write_bytes(content.getbuffer())  # numpy itself is silent when the disk takes only a part
         files = _hash_files(temporary)
     wanted, chosen = config.model_dump(mode="json"), asdict(choice)
     first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, 0)

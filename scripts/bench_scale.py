@@ -63,20 +63,18 @@ def build(
     folder: Path, n: int, config: IndexConfig, mixture: Mixture, answer: multiprocessing.SimpleQueue[object]
 ) -> None:
     """Build in a process of its own; put choice, seconds, and the peak above the start in MiB."""
-    before, peak, done = anonymous_mib(), [0.0], threading.Event()
+    seen, done = [anonymous_mib()], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.02):
-            peak[0] = max(peak[0], anonymous_mib())
+            seen.append(anonymous_mib())
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    threading.Thread(target=watch).start()
     started = time.perf_counter()
     choice = write_vectors(folder, lambda: mixture.blocks(n, seed=1), n, DIMENSION, config)
     seconds = time.perf_counter() - started
     done.set()
-    watcher.join()
-    answer.put((choice, seconds, peak[0] - before))
+    answer.put((choice, seconds, max(seen) - seen[0]))
 
 
 def time_searches(folder: Path, choice: IndexChoice, questions: Float32, floors: Float32, share: float) -> str:
@@ -124,20 +122,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="emptied first, left filled")
     parser.add_argument("--real", type=Path, help=".npy of real embeddings, shape (M, 384)")
     parser.add_argument("--share", type=float, default=0.8, help="weight of the centre; less is harder")
-    parser.add_argument("--kind", default="auto")
-    parser.add_argument("--codes", default="auto")
     parser.add_argument("--memory-gib", type=float, default=2.0)
     args = parser.parse_args()
     shutil.rmtree(args.folder, ignore_errors=True)
     args.folder.mkdir(parents=True)
-    config = IndexConfig(kind=args.kind, codes=args.codes, memory_gib=args.memory_gib)
+    config = IndexConfig(memory_gib=args.memory_gib)
     mixture = Mixture(args.real, args.share)
     context = multiprocessing.get_context("spawn")
     answer = context.SimpleQueue()
-    builder = context.Process(target=build, args=(args.folder, args.n, config, mixture, answer))
-    builder.start()
+    context.Process(target=build, args=(args.folder, args.n, config, mixture, answer)).start()
     choice, seconds, peak = answer.get()
-    builder.join()
     print(f"SYNTHETIC vectors{f' around {args.real.name}' if args.real else ''}, load {os.getloadavg()[0]:.1f}")
     print(f"built in {seconds:.0f} s, peak {peak:,.0f} MiB anonymous, limit {1024 * args.memory_gib:,.0f} MiB")
     print(choice.reason)

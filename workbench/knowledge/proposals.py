@@ -38,15 +38,16 @@ def make_parameters(
 ) -> Any:
     """Return FAISS's search parameters when `share` of the rows is allowed.
 
-    The fewer are allowed, the further away the best of them lie: the effort grows with 1 / share, which leaves the
-    number of allowed rows that are scored as it was.
+    The fewer are allowed, the further away the best of them lie, so the effort grows as the share falls: these powers
+    kept recall at or above that of a search with no mask, with ivf at shares of 0.5 to 0.02 of 1,000,000 rows and with
+    hnsw at 0.5 and 0.35 of 60,000.
     """
     further: dict[str, Any] = {}
     if allowed is not None:
         further["sel"] = FAISS.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
     if kind == "hnsw":
-        return FAISS.SearchParametersHNSW(efSearch=int(parameters["ef_search"] / share), **further)
-    n_probe = min(int(parameters["nlist"]), int(parameters["nprobe"] / share))
+        return FAISS.SearchParametersHNSW(efSearch=int(parameters["ef_search"] / share**0.75), **further)
+    n_probe = min(int(parameters["nlist"]), int(parameters["nprobe"] / share**0.5))
     if codes == "rabitq":
         return FAISS.IVFRaBitQSearchParameters(nprobe=n_probe, qb=8, **further)  # 8 bits a dimension for the question
     return FAISS.SearchParametersIVF(nprobe=n_probe, **further)

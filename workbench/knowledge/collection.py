@@ -16,15 +16,14 @@ from typing import Self
 
 from workbench.config import IndexConfig
 from workbench.errors import MissingCollectionError, StaleIndexError
-from workbench.knowledge.ledger import fingerprint_set
-from workbench.knowledge.rows import DocumentFacts, FileMark, digest, identity_body
+from workbench.knowledge.rows import DocumentFacts, FileMark
 from workbench.knowledge.schema import State, create_database
 from workbench.knowledge.searching import Scored, find_vectors, find_words
 from workbench.knowledge.segments import UnusableSegmentError
 from workbench.knowledge.store import Store
 from workbench.knowledge.surroundings import find_neighbours, find_section
 from workbench.knowledge.sync import Change, Chunker, Embed, Plan, Progress, UpdateReport
-from workbench.knowledge.view import View, read_view
+from workbench.knowledge.view import View, fingerprint_content, read_view
 from workbench.knowledge.writing import Writer, mend_segments
 from workbench.locking import hold_writer_lock
 from workbench.types import EVERYTHING, Chunk, Document, EmbedderIdentity, Float32, Scope
@@ -147,9 +146,7 @@ class Collection:
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of documents, facts, chunks, embedder; sources, history, clock and machine leave no trace."""
-        documents, chunks = b"".join(self._store.document_digests()), self._loaded.chunks.digests.tobytes()
-        sets = fingerprint_set(documents), fingerprint_set(chunks)
-        return digest((identity_body(self.identity), *sets)).hex()
+        return fingerprint_content(self._store, self.identity, self._loaded.chunks)
 
     @property
     def n_chunks(self) -> int:

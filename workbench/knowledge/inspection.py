@@ -19,6 +19,7 @@ from workbench.knowledge.rows import digest
 from workbench.types import EmbedderIdentity
 
 Progress = Callable[[int, int], None]  # rows read, rows there are
+NUMBERED = (("documents", "number"), ("chunks", "row"), ("editions", "number"))  # tables whose numbers never come back
 
 
 class Part(StrEnum):
@@ -72,12 +73,19 @@ class Inspection:
     findings: list[Finding] = field(default_factory=list)
     whole: bool = True  # SQLite finds its file sound
     orphans: bool = False  # there are rows whose document or edition is gone
+    misnumbered: bool = False  # new rows might get numbers that are taken
     active: int | None = None  # number of the active edition, as read; None: there is none such
     state_altered: bool = False
     documents: dict[int, str] = field(default_factory=dict)  # number and id of those that are damaged
     documents_proven: bool = False  # the documents are all there, and no others
     marks: list[str] = field(default_factory=list)  # paths whose mark is damaged
     editions: dict[int, EditionCheck] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The first findings, and how many more there are."""
+        named = ", ".join(map(str, self.findings[:3]))
+        return named if len(self.findings) <= 3 else f"{named} and {len(self.findings) - 3} more findings"
 
     def note(self, part: Part, name: object, fault: str) -> None:
         """Add a finding."""
@@ -113,6 +121,16 @@ def _inspect_file(store: Records, found: Inspection) -> None:
         for table, _, parent, _ in list(store.rows("PRAGMA foreign_key_check")):
             found.orphans = True
             found.note(Part.FILE, store.path.name, f"holds a row of {table} without its row of {parent}")
+        _inspect_numbers(store, found)
+
+
+def _inspect_numbers(store: Records, found: Inspection) -> None:
+    for table, column in NUMBERED:
+        ((highest,),) = store.rows(f"SELECT max({column}) FROM {table}")
+        recorded = [seq for (seq,) in store.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))]
+        if highest is not None and not (len(recorded) == 1 and has_types(recorded, int) and recorded[0] >= highest):
+            found.misnumbered = True
+            found.note(Part.FILE, store.path.name, f"numbers new {table} on from {recorded}, but {highest} is taken")
 
 
 def _inspect_state(store: Records, found: Inspection) -> object:

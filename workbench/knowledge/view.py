@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.knowledge.ledger import Ledger
+from workbench.knowledge.ledger import Ledger, fingerprint_set
 from workbench.knowledge.masks import Masks, find_owners
 from workbench.knowledge.records import Records
+from workbench.knowledge.rows import digest, identity_body
 from workbench.knowledge.schema import State
 from workbench.knowledge.segments import Kept, Segment, UnusableSegmentError, open_segment
+from workbench.types import EmbedderIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,9 @@ def build_view(store: Records, state: State, documents: Ledger, chunks: Ledger, 
     if (np.diff(rows) <= 0).any() or sum(int((owner > 0).sum()) for owner in owners) != len(chunks):
         raise UnusableSegmentError("the segments do not hold each chunk once")
     return View(state, documents, chunks, segments, Masks(owners, store.facts))
+
+
+def fingerprint_content(store: Records, identity: EmbedderIdentity, chunks: Ledger) -> str:
+    """Return a SHA-256 (hex) of documents, facts, chunks, embedder; sources, history, clock, machine leave no trace."""
+    documents = fingerprint_set(b"".join(store.document_digests()))
+    return digest((identity_body(identity), documents, fingerprint_set(chunks.digests.tobytes()))).hex()

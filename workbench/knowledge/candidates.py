@@ -1,11 +1,12 @@
 """Approximate indexes that propose candidates: which one, built within a memory limit, tuned by measured recall.
 
-`auto` tries, in this order, what has paid on 2 cores: IVF with RaBitQ codes (1 bit a dimension: smallest, fastest to
-scan, so it affords the most lists), IVF with 8-bit codes (where 1 bit proposes too badly), HNSW with 8-bit codes (where
-the lists do not cut the rows well; it takes 5-20 times as long to build), and else stays exact. Full vectors (`none`)
-and product codes (`pq`) are there to be asked for: since candidates are scored again from the raw rows, the former only
-cost memory, and the latter are no better than RaBitQ at its size. Sources: RaBitQ, https://doi.org/10.1145/3654970;
-HNSW, https://doi.org/10.1109/TPAMI.2018.2889473; https://github.com/facebookresearch/faiss/wiki.
+`auto` tries, in this order: IVF with RaBitQ codes (1 bit a dimension: smallest, and 2.7 times as fast to scan as 8-bit
+codes at equal recall on 100,000 rows, so it affords more lists), IVF with 8-bit codes (where 1 bit proposes too badly),
+HNSW with 8-bit codes (where the lists do not cut the rows well; it took about 6 times as long to build), and else stays
+exact. Full vectors (`none`) and product codes (`pq`) are there to be asked for: candidates are scored again from the
+raw rows, so the former buy little for their memory; the latter need codebooks, and were only tried on easy vectors.
+Sources: RaBitQ, https://doi.org/10.1145/3654970; HNSW, https://doi.org/10.1109/TPAMI.2018.2889473;
+https://github.com/facebookresearch/faiss/wiki.
 
 Deterministic for the same vectors and number of threads, all draws being seeded, but for HNSW, whose threads race when
 they insert (OMP_NUM_THREADS=1 settles it). On a GPU k-means runs there, if FAISS was built for it; that is unmeasured.
@@ -36,7 +37,7 @@ from workbench.knowledge.raw_vectors import (
 from workbench.knowledge.recall import Recall, RecallSample, draw_sample, measure_recall
 from workbench.types import Float32
 
-FLAT_BYTES = 64 * 2**20  # scanned exactly in 7 ms on 2 cores; `auto` looks for candidates above it
+FLAT_BYTES = 64 * 2**20  # scanned exactly in about 8 ms on 2 idle cores; `auto` looks for candidates above it
 SCANNED_ROWS = 100_000  # most rows `auto` lets a query scan in an IVF: 3 ms of RaBitQ codes on one core
 MOST_EF = 1024  # most candidates `auto` lets a walk through an HNSW graph keep, for the same reason
 LINKS = 32  # neighbours a node of an HNSW graph has on its upper levels, twice as many on the lowest

@@ -129,6 +129,8 @@ class Database:
         """Turn SQLite's errors into those a user can mend."""
         try:
             yield
+        except UnicodeDecodeError as error:  # SQLite's message quotes a damaged name, and is no text then
+            raise self.damaged("is not a whole database (a name in it is not text)") from error
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte; the rest says where
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

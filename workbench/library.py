@@ -32,7 +32,7 @@ from workbench.knowledge import Change, Collection, FileMark, UpdateReport
 from workbench.models import CrossEncoderReranker, SentenceEmbedder, choose_device_and_dtype, find_model
 from workbench.retrieval import Pipeline, build_pipeline
 from workbench.runs import fingerprint, write_atomically
-from workbench.types import EVERYTHING, Document, Found, ReadFailure, Scope
+from workbench.types import EVERYTHING, Chunk, Document, Float32, Found, ReadFailure, Scope
 
 SETTINGS = "library.yaml"
 NO_RULES = FactRules(Path("no rules"))
@@ -85,13 +85,16 @@ class Library:
 
     @cached_property
     def embedder(self) -> SentenceEmbedder:
-        """The embedder the settings name, loaded."""
+        """The embedder the settings name, loaded. Raises StaleIndexError if the collection was built with another."""
         models = self.config.models
-        return SentenceEmbedder(
+        embedder = SentenceEmbedder(
             find_model(models.embedder, kind="embedder"),
             device=choose_device_and_dtype(models)[0],
             backend=models.embedder_backend,
         )
+        if Collection.exists(self.folder):
+            self.collection.require(embedder.identity)
+        return embedder
 
     @cached_property
     def collection(self) -> Collection:
@@ -169,7 +172,7 @@ class Library:
         if not Collection.exists(self.folder):
             Collection.create(self.folder, self.embedder.identity, index=self.config.index).close()
         self._remember_settings()
-        self.collection.require(self.embedder.identity)
+        self._require_embedder()
         rules = facts or NO_RULES
         plan = self.plan(folders, facts=facts)
         marks = self.collection.file_marks()
@@ -177,9 +180,7 @@ class Library:
         lost: list[Change] = []
         with closing(self._changes(plan.to_read, rules, marks, lost, on_progress)) as changes:
             update = self._apply(changes, gone=gone, removed=_documents_of(gone, marks))
-        if (
-            lost
-        ):  # after the others, since only now it is known which: until then their old marks stay, for a resumed sync
+        if lost:  # last, since only reading tells which; until then the old marks stay, for a resumed sync
             files = [change.file.path for change in lost if change.file is not None]
             dropped = self._apply(lost, removed=_documents_of(files, marks))
             update = replace(update, removed=tuple(sorted(update.removed + dropped.removed)), n_chunks=dropped.n_chunks)
@@ -265,15 +266,32 @@ class Library:
                 if on_progress is not None:
                     on_progress(file)
 
+    # The embedder is loaded when these are called, not before: a sync that changes nothing needs no model.
+
+    def _cut(self, documents: Sequence[Document]) -> list[Chunk]:
+        return chunk_documents(documents, offsets=self.embedder, config=self.config.chunking)
+
+    def _embed(self, texts: Sequence[str]) -> Float32:
+        return self.embedder.embed_documents(texts)
+
     def _apply(self, changes: Iterable[Change], *, removed: Sequence[str], gone: Sequence[str] = ()) -> UpdateReport:
         return self.collection.apply(
             changes,
-            partial(chunk_documents, offsets=self.embedder, config=self.config.chunking),
-            self.embedder.embed_documents,
+            self._cut,
+            self._embed,
             settings=self._cutting,
             removed=removed,
             gone=gone,
         )
+
+    def _require_embedder(self) -> None:
+        """Refuse another embedder than the collection's; loaded only where its files do not settle it."""
+        installed = find_model(self.config.models.embedder, kind="embedder")
+        known = self.collection.identity
+        backend = self.config.models.embedder_backend
+        same_files = (installed.name, installed.fingerprint) == (known.name, known.fingerprint)
+        if not same_files or backend not in ("auto", known.backend.split("-")[0]):
+            self.collection.require(self.embedder.identity)
 
     def _remember_settings(self) -> None:
         text = dump_config(self.config)

@@ -65,10 +65,15 @@ class Records(Database):
             DamagedCollectionError: the state row, or the edition it names, is lost or altered.
         """
         self.begin_snapshot()
+        active, documents_sha256 = self.vouched()
+        return State(active, self.edition(edition or active), documents_sha256)
+
+    def vouched(self) -> tuple[int, bytes]:
+        """Return the number of the active edition and the SHA-256 of the documents' ledger, from the state row."""
         row = self.first("SELECT active, documents_sha256, digest FROM state")
         if row is None or row[-1] != digest(row[:-1]):
             raise self.damaged("has lost or altered its state row")
-        return State(row[0], self.edition(edition or row[0]), row[1])
+        return row[0], row[1]
 
     def edition(self, number: int) -> Edition:
         """Return one edition. Raises DamagedCollectionError for one that is not there."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +16,15 @@ from numpy.typing import NDArray
 from workbench.errors import DamagedCollectionError, MissingCollectionError
 from workbench.knowledge.analysis import hash_words
 from workbench.knowledge.collection import DATABASE, SEGMENTS
+from workbench.knowledge.editions import Pinned, pin_segments
 from workbench.knowledge.inspection import Finding, Inspection, Part, Progress, inspect_rows
 from workbench.knowledge.oracle import check_searches
 from workbench.knowledge.records import Records
-from workbench.knowledge.schema import Edition, State
-from workbench.knowledge.segments import Kept, Segment, UnusableSegmentError, open_segment
+from workbench.knowledge.schema import State
+from workbench.knowledge.segments import Kept, Segment, UnusableSegmentError
 from workbench.knowledge.view import View, build_view
 
 BLOCK = 4_000_000  # postings looked at together
-
-
-@dataclass(slots=True)
-class Pinned:
-    """An edition of the snapshot with its segments open, so that no writer can take their files away."""
-
-    edition: Edition
-    segments: list[Segment] = field(default_factory=list)
-    faults: dict[str, str] = field(default_factory=dict)  # why segments cannot be opened, by name
 
 
 def verify_collection(folder: Path, *, n_searches: int = 20, on_progress: Progress | None = None) -> list[Finding]:
@@ -63,29 +54,6 @@ def verify_collection(folder: Path, *, n_searches: int = 20, on_progress: Progre
             for one in pinned:
                 inspect_segments(store, found, one, n_searches)
     return found.findings
-
-
-def pin_segments(store: Records, folder: Path) -> list[Pinned]:
-    """Take a snapshot and open all segments of its readable editions; the rows tell what the others are."""
-    before: list[Pinned] | None = None
-    while True:
-        store.begin_snapshot()
-        pinned = []
-        try:
-            pinned = [Pinned(edition) for edition in store.editions()]
-        except (DamagedCollectionError, TypeError, ValueError):
-            return []
-        for one in pinned:
-            for record in one.edition.segments:
-                try:
-                    one.segments.append(open_segment(folder, record))
-                except UnusableSegmentError as fault:
-                    one.faults[record.name] = str(fault).removeprefix(f"{record.name}: ")
-        editions = [one.edition for one in pinned]
-        # A segment that is missing may have been replaced since the snapshot: then the next one tells.
-        if not any(one.faults for one in pinned) or (before and editions == [one.edition for one in before]):
-            return pinned
-        before = pinned
 
 
 def inspect_segments(store: Records, found: Inspection, pinned: Pinned, n_searches: int) -> None:

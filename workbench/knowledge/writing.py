@@ -152,7 +152,8 @@ class Writer:
             if final is not None:
                 self.store.delete_files(gone)
                 self.store.drop_loose_vectors()
-            view = self._record(documents, chunks, segments)
+            outdated = bool(removed) or any(put.outdates_others for put in group.puts)
+            view = self._record(documents, chunks, segments, outdated=outdated)
         self._adopt(view)
 
     def _put(self, group: Group, cut: Cut) -> tuple[Ledger, Ledger]:
@@ -217,13 +218,18 @@ class Writer:
         dimension = self.view.state.edition.identity.dimension
         return [merge_segments(self.folder, kept, dimension, config)]
 
-    def _record(self, documents: Ledger, chunks: Ledger, segments: Sequence[Segment]) -> View:
-        """Record the state these make, inside the transaction, and return its view."""
+    def _record(
+        self, documents: Ledger, chunks: Ledger, segments: Sequence[Segment], *, outdated: bool = False
+    ) -> View:
+        """Record the state these make, inside the transaction, and return its view.
+
+        With `outdated`, other editions have lost their chunks of the documents just written or deleted.
+        """
         records = tuple(segment.record for segment in segments)
         edition = replace(self.view.state.edition, chunks_sha256=chunks.sha256, segments=records)
         self.store.record_edition(edition)
-        for other in self.store.editions():
-            if other.number != edition.number:  # its chunks of the documents just written or deleted are gone
+        for other in self.store.editions() if outdated else ():
+            if other.number != edition.number:
                 rows = self.store.scan_chunks(other.number)
                 self.store.record_edition(replace(other, chunks_sha256=rows.sha256))
         state = State(self.view.state.active, edition, documents.sha256)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from workbench.config import IndexConfig
 from workbench.errors import MissingCollectionError, StaleIndexError
@@ -28,6 +28,7 @@ from workbench.knowledge.writing import Writer, mend_segments
 from workbench.locking import hold_writer_lock
 from workbench.types import EVERYTHING, Chunk, Document, EmbedderIdentity, Float32, Scope
 
+Row = TypeVar("Row")
 DATABASE = "collection.sqlite"
 LOCK = "writer.lock"
 SEGMENTS = "segments"
@@ -179,7 +180,7 @@ class Collection:
 
     def documents(self) -> list[DocumentFacts]:
         """Return the facts of all documents in order of id, without their texts."""
-        return [facts for _, facts in self._store.facts()]
+        return self._check_count([facts for _, facts in self._store.facts()], self.n_documents)
 
     def file_marks(self) -> dict[str, FileMark]:
         """Return what became of each source file that was recorded, by path."""
@@ -191,7 +192,7 @@ class Collection:
 
     def all_chunks(self) -> list[Chunk]:
         """Return all chunks in order of id."""
-        return list(self._store.all_chunks(self._edition))
+        return self._check_count(list(self._store.all_chunks(self._edition)), self.n_chunks)
 
     def neighbours(self, chunk_id: str, *, before: int, after: int) -> list[Chunk]:
         """Return a chunk with up to `before` chunks of its document before it and `after` after it, in order.
@@ -199,7 +200,7 @@ class Collection:
         Raises:
             KeyError: no chunk has that id.
         """
-        return find_neighbours(self._store, self._edition, chunk_id, before=before, after=after)
+        return find_neighbours(self._store, self._edition, self._loaded.chunks, chunk_id, before=before, after=after)
 
     def section(self, chunk_id: str) -> list[Chunk]:
         """Return a chunk and all around it that follow each other under the same headings, in order.
@@ -207,7 +208,7 @@ class Collection:
         Raises:
             KeyError: no chunk has that id.
         """
-        return find_section(self._store, self._edition, chunk_id)
+        return find_section(self._store, self._edition, self._loaded.chunks, chunk_id)
 
     def vectors_of(self, ids: Sequence[str]) -> Float32:
         """Return the stored vectors of chunks, shape (len(ids), D). Raises KeyError for an unknown id."""
@@ -351,6 +352,11 @@ class Collection:
     @property
     def _edition(self) -> int:
         return self._loaded.state.edition.number
+
+    def _check_count(self, found: list[Row], n: int) -> list[Row]:
+        if len(found) != n:  # the ledger was read from an index, so rows may be lost from their table all the same
+            raise self._store.damaged(f"holds {len(found)} of {n} rows")
+        return found
 
     def _record(self, event: str) -> None:
         self.events.append(event)

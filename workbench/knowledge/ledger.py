@@ -58,6 +58,10 @@ class Ledger:
         found: list[int] = self.keys[np.isin(self.owners, wanted)].tolist()
         return found
 
+    def count_beside(self, key: int) -> int:
+        """Return how many rows the owner of `key`, which is there, has."""
+        return int(np.count_nonzero(self.owners == self.owners[np.searchsorted(self.keys, key)]))
+
 
 def read_ledger(rows: Sequence[tuple[int, int, bytes]]) -> Ledger:
     """Return the ledger of `rows` as (key, owner, digest), ascending by key.

@@ -115,7 +115,8 @@ class Records(Database):
 
     def facts(self) -> Iterator[tuple[int, DocumentFacts]]:
         """Yield number and facts of each document in order of id."""
-        for row in self.rows(f"SELECT {DOCUMENT_COLUMNS} FROM documents ORDER BY documents.id"):
+        # Not in the order of the index: a document lost from it would be lost here too.
+        for row in self.rows(f"SELECT {DOCUMENT_COLUMNS} FROM documents NOT INDEXED ORDER BY documents.id"):
             yield row[0], self._read_facts(row)
 
     def document(self, id_: str) -> Document:
@@ -123,7 +124,7 @@ class Records(Database):
         query = f"SELECT {DOCUMENT_COLUMNS}, body FROM documents LEFT JOIN texts ON document = number WHERE id = ?"
         row = self.first(query, (id_,))
         if row is None:
-            raise KeyError(id_)
+            raise self._unknown("documents", id_)
         *columns, body = row
         facts = self._read_facts(columns)
         if columns[3] != digest((facts.title, body)):
@@ -146,12 +147,13 @@ class Records(Database):
         query = f"SELECT {CHUNK_COLUMNS} FROM {CHUNKS} WHERE edition = ? AND chunks.id = ?"
         row = self.first(query, (edition, id_))
         if row is None:
-            raise KeyError(id_)
+            raise self._unknown("chunks", id_, edition)
         return self._read_chunk(row)
 
     def all_chunks(self, edition: int) -> Iterator[Chunk]:
         """Yield an edition's chunks in order of id."""
-        query = f"SELECT {CHUNK_COLUMNS} FROM {CHUNKS} WHERE edition = ? ORDER BY chunks.id"
+        source = CHUNKS.replace("chunks JOIN", "chunks NOT INDEXED JOIN")  # a chunk lost from an index is not lost here
+        query = f"SELECT {CHUNK_COLUMNS} FROM {source} WHERE edition = ? ORDER BY chunks.id"
         return (self._read_chunk(row).chunk for row in self.rows(query, (edition,)))
 
     def chunks_of_rows(self, edition: int, first: int, last: int) -> Iterator[Chunk]:
@@ -159,19 +161,29 @@ class Records(Database):
         query = f"SELECT {CHUNK_COLUMNS} FROM {CHUNKS} WHERE edition = ? AND row BETWEEN ? AND ? ORDER BY row"
         return (self._read_chunk(row).chunk for row in self.rows(query, (edition, first, last)))
 
-    def chunks_of_document(self, edition: int, document_id: str, first: int, last: int) -> list[Chunk]:
-        """Return a document's chunks at the places `first` to `last` (counted from 0), in order."""
+    def chunks_of_document(self, edition: int, document_id: str, places: range) -> list[Chunk]:
+        """Return a document's chunks at `places` (counted from 0), which are all there, in order."""
         query = (
             f"SELECT {CHUNK_COLUMNS} FROM {CHUNKS} WHERE documents.id = ? AND edition = ? "
             "AND place BETWEEN ? AND ? ORDER BY place"
         )
-        return [self._read_chunk(row).chunk for row in self.rows(query, (document_id, edition, first, last))]
+        found = [
+            self._read_chunk(row) for row in self.rows(query, (document_id, edition, places.start, places.stop - 1))
+        ]
+        if [one.place for one in found] != list(places):
+            raise self.damaged(f"has lost chunks of document {document_id!r} from its index")
+        return [one.chunk for one in found]
 
     def ids_of_rows(self, rows: Sequence[int]) -> list[str]:
         """Return the chunk ids of `rows`, which are there, in order; whoever reads the chunk checks its digest."""
-        found = [self.first("SELECT id FROM chunks WHERE row = ?", (row,)) for row in rows]
+        # The id in the row and the one in the index must agree: an altered one may be that of another chunk.
+        query = (
+            "SELECT one.id FROM chunks AS one JOIN chunks AS other INDEXED BY chunks_by_id "
+            "ON other.edition = one.edition AND other.id = one.id AND other.row = one.row WHERE one.row = ?"
+        )
+        found = [self.first(query, (row,)) for row in rows]
         if None in found:
-            raise self.damaged(f"has lost chunk row {rows[found.index(None)]}")
+            raise self.damaged(f"has lost or altered chunk row {rows[found.index(None)]}")
         return [row[0] for row in found if row is not None]
 
     def rows_of_document(self, edition: int, number: int) -> list[tuple[int, bytes]]:
@@ -188,12 +200,15 @@ class Records(Database):
         vectors = np.empty((len(ids), dimension), dtype=np.float32)
         query = (
             "SELECT chunks.id, key, vector, vectors.digest FROM chunks LEFT JOIN vectors "
-            "ON vectors.edition = chunks.edition AND key = vector_key WHERE chunks.edition = ? AND chunks.id = ?"
+            "ON vectors.edition = chunks.edition AND key = vector_key "
+            "WHERE chunks.row = (SELECT row FROM chunks WHERE edition = ? AND id = ?)"
         )
         for place, id_ in enumerate(ids):
             row = self.first(query, (edition, id_))
             if row is None:
-                raise KeyError(id_)
+                raise self._unknown("chunks", id_, edition)
+            if row[0] != id_:  # the index led to another row
+                raise self.damaged(f"has altered its index of chunk {id_!r}")
             vectors[place] = self._read_vector(*row)
         return vectors
 
@@ -214,6 +229,14 @@ class Records(Database):
             yield np.stack(block)
 
     # -- rows ----------------------------------------------------------------------------------------------------------
+
+    def _unknown(self, table: str, id_: str, edition: int | None = None) -> Exception:
+        """Return the error for an id that was not found: its row may be lost, or its place in the index."""
+        where, values = ("id = ?", (id_,)) if edition is None else ("id = ? AND edition = ?", (id_, edition))
+        for source in (table, f"{table} NOT INDEXED"):  # the index alone, then the rows alone
+            if self.first(f"SELECT 1 FROM {source} WHERE {where}", values) is not None:
+                return self.damaged(f"holds {id_!r} only in part of {table}")
+        return KeyError(id_)
 
     def _scan(self, query: str, values: Sequence[object] = ()) -> Ledger:
         try:

@@ -59,10 +59,11 @@ class EditionCheck:
     proven: bool = False  # its chunks are all there, and no others: their ledger is the recorded one
     cuts: set[int] = field(default_factory=set)  # numbers of documents some chunk of which is damaged
     vectors: set[bytes] = field(default_factory=set)  # keys of vectors that are damaged or missing
+    segments_sound: bool = True  # as far as they were looked at
 
     @property
-    def sound(self) -> bool:
-        """Whether nothing was found."""
+    def rows_sound(self) -> bool:
+        """Whether its own row, its chunks and its vectors are as they were written."""
         return self.proven and not (self.altered or self.cuts or self.vectors)
 
 
@@ -80,6 +81,11 @@ class Inspection:
     documents_proven: bool = False  # the documents are all there, and no others
     marks: list[str] = field(default_factory=list)  # paths whose mark is damaged
     editions: dict[int, EditionCheck] = field(default_factory=dict)
+
+    @property
+    def documents_sound(self) -> bool:
+        """Whether all documents are there and as they were written, and nothing else."""
+        return self.documents_proven and not (self.documents or self.orphans)
 
     @property
     def summary(self) -> str:
@@ -102,6 +108,7 @@ def inspect_rows(store: Records, on_progress: Progress | None = None) -> Inspect
             _inspect_editions(store, found)
             steps = _count_rows(store, on_progress)
             _inspect_documents(store, found, steps)
+            _inspect_cuts(store, found)
             _inspect_marks(store, found)
             for edition in found.editions.values():
                 _inspect_vectors(store, found, edition, steps)
@@ -166,6 +173,17 @@ def _inspect_documents(store: Records, found: Inspection, steps: Iterator[None])
         else:
             for edition in found.editions.values():
                 _inspect_chunks(store, found, edition, (number, id_, text), steps)
+
+
+def _inspect_cuts(store: Records, found: Inspection) -> None:
+    """Find the documents that the active edition was never cut for; an update commits both together."""
+    query = (
+        "SELECT number, id FROM documents LEFT JOIN cuts ON document = number AND edition = ? WHERE cuts.mark IS NULL"
+    )
+    for edition in found.editions.values():
+        for number, id_ in list(store.rows(query, (edition.number,))) if edition.number == found.active else ():
+            edition.cuts.add(number)
+            found.note(Part.CHUNK, id_, "is a document without chunks")
 
 
 def _inspect_chunks(

@@ -151,5 +151,7 @@ def create_database(path: Path, identity: EmbedderIdentity) -> None:
         raise OSError(errno.ENOSPC if full else errno.EIO, message, str(path)) from error
     for leftover in path.parent.glob(f"{temporary.name}-*"):
         leftover.unlink()
+    for suffix in ("-wal", "-shm"):  # of a database that was removed alone: SQLite would write its log into this one
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
     temporary.replace(path)
     sync_folder(path.parent)

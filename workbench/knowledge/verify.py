@@ -48,34 +48,39 @@ def verify_collection(folder: Path, *, n_searches: int = 20, on_progress: Progre
     except DamagedCollectionError as error:
         return [Finding(Part.FILE, DATABASE, f"cannot be opened: {error}")]
     with closing(store):
-        pinned = pin_segments(store, folder / SEGMENTS)
-        found = inspect_rows(store, on_progress)
-        if found.whole:
-            for one in pinned:
-                inspect_segments(store, found, one, n_searches)
-    return found.findings
+        return inspect_collection(store, folder / SEGMENTS, n_searches, on_progress).findings
 
 
-def inspect_segments(store: Records, found: Inspection, pinned: Pinned, n_searches: int) -> None:
-    """Note what is wrong with the segments of an edition, and with searches over them."""
+def inspect_collection(store: Records, folder: Path, n_searches: int, on_progress: Progress | None) -> Inspection:
+    """Inspect the rows of the newest state, and the segments below `folder`; as `verify_collection`."""
+    pinned = pin_segments(store, folder)
+    found = inspect_rows(store, on_progress)
+    for one in pinned if found.whole else ():
+        edition = found.editions[one.edition.number]
+        before = len(found.findings)
+        for name, why in one.faults.items():
+            found.note(Part.SEGMENT, name, f"is unusable: {why}")
+        # Otherwise what segments are compared with is not sound itself.
+        if not one.faults and edition.rows_sound and found.documents_sound:
+            _inspect_segments(store, found, one, n_searches)
+        edition.segments_sound = len(found.findings) == before
+    return found
+
+
+def _inspect_segments(store: Records, found: Inspection, pinned: Pinned, n_searches: int) -> None:
+    """Note what is wrong with the open segments of an edition, and with searches over them."""
     number = pinned.edition.number
-    for name, why in pinned.faults.items():
-        found.note(Part.SEGMENT, name, f"is unusable: {why}")
-    if pinned.faults or not found.editions[number].sound or found.documents:
-        return  # what they are compared with is not sound itself
-    state = State(found.active or number, pinned.edition, b"")
+    ledgers = store.scan_documents(), store.scan_chunks(number)
     try:
-        view = build_view(store, state, store.scan_documents(), store.scan_chunks(number), pinned.segments)
+        view = build_view(store, State(found.active or number, pinned.edition, b""), *ledgers, pinned.segments)
     except UnusableSegmentError as error:
         found.note(Part.SEGMENT, f"of edition {number}", f"is unusable: {error}")
         return
-    n_before = len(found.findings)
+    before = len(found.findings)
     for kept in view.kept:
-        for fault in _compare_vectors(store, view, kept):
+        for fault in (*_compare_vectors(store, view, kept), *_compare_words(store, view, kept)):
             found.note(Part.SEGMENT, kept.segment.record.name, fault)
-        for fault in _compare_words(store, view, kept):
-            found.note(Part.SEGMENT, kept.segment.record.name, fault)
-    if len(found.findings) == n_before:
+    if len(found.findings) == before:
         for fault in check_searches(store, view, n_searches):
             found.note(Part.SEARCH, f"in edition {number}", fault)
 

@@ -91,8 +91,8 @@ def test_a_child_killed_from_outside_costs_no_file(tmp_path: Path, nothing_left:
         deadline = time.monotonic() + 20
         while not killed and time.monotonic() < deadline:
             for child in psutil.Process().children():
-                if child.cpu_times().user > 0.1:  # up, and a second of pause before it
-                    time.sleep(0.8)
+                if child.cpu_times().user > 0.1:  # up, and three seconds of pause before it
+                    time.sleep(0.7)
                     child.kill()
                     killed.append(child.pid)
             time.sleep(0.02)

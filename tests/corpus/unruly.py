@@ -39,7 +39,7 @@ def sleep(path: Path) -> Parsed:
 
 
 def pause(path: Path) -> Parsed:
-    time.sleep(1)
+    time.sleep(3)
     return say("paused")
 
 

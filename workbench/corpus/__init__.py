@@ -12,7 +12,6 @@ from workbench.contracts import Reader
 from workbench.corpus.chunking import chunk_document, chunk_documents
 from workbench.corpus.code import LANGUAGES, read_code
 from workbench.corpus.csv import read_csv
-from workbench.corpus.describing import detect_language
 from workbench.corpus.docx import read_docx
 from workbench.corpus.eml import read_eml
 from workbench.corpus.epub import read_epub
@@ -81,8 +80,3 @@ def read_document(path: Path, root: Path) -> Document:
         UnreadableDocumentError: and only that; its `kind` is one word, its message one line.
     """
     return read_source(SourceFile(path, root, printable(path.relative_to(root).as_posix())), READERS)
-
-
-def prepare() -> None:
-    """Load what readers load at first use: a parsing child calls this while it may still write temporary files."""
-    detect_language("The language model is read from its wheel.")

@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -32,6 +33,7 @@ def serve() -> None:
     limits = Limits.model_validate(settings["limits"])
     readers = load_readers(settings["readers"])
     answers = _keep_answers_apart()
+    tempfile.gettempdir()  # looked for by writing, which is refused from here on; libraries only ask
     gc.freeze()
     _silence(2)  # until here a traceback is for the user: this installation cannot parse at all
     confine(limits)

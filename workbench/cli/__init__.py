@@ -7,20 +7,25 @@ Nothing heavy is imported before a verb runs: `workbench --help` must answer at 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from workbench.cli.app import INTERRUPTED, app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
 from workbench.cli.models import models_app
+from workbench.cli.upkeep import VERBS as UPKEEP_VERBS
 from workbench.errors import WorkbenchError
 
 __all__ = ["app", "main"]
 
-PANELS: dict[str, Sequence[Callable[..., None]]] = {"Experiments": EXPERIMENT_VERBS, "Collections": COLLECTION_VERBS}
+PANELS: dict[str, Mapping[str, Callable[..., None]]] = {
+    "Experiments": EXPERIMENT_VERBS,
+    "Collections": COLLECTION_VERBS,
+    "Upkeep of collections": UPKEEP_VERBS,
+}
 for panel, verbs in PANELS.items():
-    for verb in verbs:
-        app.command(rich_help_panel=panel)(verb)
+    for name, verb in verbs.items():
+        app.command(name, rich_help_panel=panel)(verb)
 app.add_typer(models_app, name="models", rich_help_panel="Models")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -31,7 +32,8 @@ Principals = Annotated[
 ]
 
 
-def _library(folder: Path, config: Path | None = None, overrides: list[str] | None = None) -> Library:
+def open_library(folder: Path, config: Path | None = None, overrides: list[str] | None = None) -> Library:
+    """Return the library in `folder`; nothing is loaded yet."""
     from workbench.library import Library
 
     return Library.open(folder, config=config, overrides=overrides or ())
@@ -51,7 +53,7 @@ def sync(
 
     from workbench.corpus import read_facts
 
-    library = _library(collection, config, overrides)
+    library = open_library(collection, config, overrides)
     facts = None if metadata is None else read_facts(metadata)
     plan = library.plan(folders, facts=facts)
     for line in plan.unmatched:
@@ -84,7 +86,7 @@ def search(
     overrides: Overrides = [],  # noqa: B006
 ) -> None:
     """Show the best passages for a question, with score, place and page."""
-    found = _library(collection, overrides=overrides).search(question, k=k, scope=_scope(filter_, principals))
+    found = open_library(collection, overrides=overrides).search(question, k=k, scope=_scope(filter_, principals))
     if not found.answerable:
         typer.echo("not in the documents; the nearest evidence:", err=True)
     for number, hit in enumerate(found.ranking, start=1):
@@ -99,7 +101,7 @@ def delete(
     patterns: Annotated[list[str], typer.Argument(metavar="PATTERN...", help="ids or globs, such as 'old/**'")],
 ) -> None:
     """Delete documents: found by no search from now on. Their bytes leave the disk with `purge`."""
-    deleted = _library(collection).delete(patterns)
+    deleted = open_library(collection).delete(patterns)
     for id_ in deleted:
         typer.echo(id_)
     typer.echo(f"deleted {len(deleted)} documents; remove their bytes: workbench purge {collection}", err=True)
@@ -107,7 +109,7 @@ def delete(
 
 def status(collection: CollectionFolder) -> None:
     """Show what a collection holds, how it is indexed and why, and which files could not be read."""
-    for key, value in _library(collection).status().items():
+    for key, value in open_library(collection).status().items():
         typer.echo(f"{key}: {value}")
 
 
@@ -142,4 +144,4 @@ def _show_plan(plan: SyncPlan) -> None:
     typer.echo(f"{plan.n_unchanged} unchanged; nothing was done")
 
 
-VERBS = (sync, search, delete, status)
+VERBS: dict[str, Callable[..., None]] = {"sync": sync, "search": search, "delete": delete, "status": status}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,4 +120,12 @@ def _print_summary(folder: Path) -> None:
     print_table(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
 
 
-VERBS = (run, index, train, evaluate, ask, report, compare)
+VERBS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "index": index,
+    "train": train,
+    "evaluate": evaluate,
+    "ask": ask,
+    "report": report,
+    "compare": compare,
+}

@@ -46,6 +46,7 @@ class Manifest(Frozen):
     n_chunks: int = Field(ge=0)
     size: int = Field(ge=0)  # bytes of the database
     sha256: str  # of the database, in hex
+    settings: str = Field("", max_length=2**20)  # of the library around it, as its owner wrote them; not checked here
 
 
 def write_archive(path: Path, manifest: Manifest, database: Path) -> None:

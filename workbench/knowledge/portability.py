@@ -34,10 +34,11 @@ LIMITS = (
 )
 
 
-def export_collection(folder: Path, path: Path, *, on_progress: Progress | None = None) -> Manifest:
+def export_collection(folder: Path, path: Path, *, settings: str = "", on_progress: Progress | None = None) -> Manifest:
     """Write the newest state of the collection in `folder` to the file `path`, and return what it holds.
 
-    Others may read and write the collection meanwhile. All editions travel, so a rollback stays possible.
+    Others may read and write the collection meanwhile. All editions travel, so a rollback stays possible; `settings`
+    travel in the manifest as they are.
 
     Raises:
         MissingCollectionError: there is no collection.
@@ -61,7 +62,11 @@ def export_collection(folder: Path, path: Path, *, on_progress: Progress | None 
                 )
             content = _describe(store)
         manifest = Manifest(
-            made_by=__version__, size=copy.stat().st_size, sha256=fingerprint_file(copy), **asdict(content)
+            made_by=__version__,
+            size=copy.stat().st_size,
+            sha256=fingerprint_file(copy),
+            settings=settings,
+            **asdict(content),
         )
         write_archive(path, manifest, copy)
     return manifest

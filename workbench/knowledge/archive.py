@@ -114,7 +114,9 @@ def _open_archive(path: Path, max_bytes: int) -> Iterator[zipfile.ZipFile]:
             with zipfile.ZipFile(stream) as archive:
                 _check_members(path, archive)
                 yield archive
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except DamagedCollectionError:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, struct.error) as error:
         raise refuse_archive(path, str(error)) from error
 
 
@@ -148,6 +150,8 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
             raise refuse_archive(path, f"{member.filename} is packed; members are stored as they are")
         if member.flag_bits & 0x41:  # encrypted, weakly or strongly
             raise refuse_archive(path, f"{member.filename} is encrypted")
+    if not 0 == members[0].header_offset < members[1].header_offset < archive.start_dir:
+        raise refuse_archive(path, "its members do not stand where they should")
     if members[0].file_size > MAX_MANIFEST_BYTES:
         raise refuse_archive(
             path, f"its manifest has {members[0].file_size:,} bytes, at most {MAX_MANIFEST_BYTES:,} are read"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 import time
-from collections.abc import Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import pairwise, product
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -13,12 +18,15 @@ from hypothesis import strategies as st
 from tests.corpus.tokenizers import LibraryTokens, WordTokens, byte_pairs, word_pieces
 from workbench.config import ChunkingConfig
 from workbench.contracts import TokenOffsets
-from workbench.corpus import chunk_document, chunk_documents
+from workbench.corpus import chunk_document, chunk_documents, chunking
+from workbench.corpus.cutting import Ruler, find_anchors
 from workbench.corpus.markdown import find_blocks
+from workbench.corpus.plain import find_paragraphs
 from workbench.errors import ConfigError
 from workbench.types import Block, BlockKind, Chunk, Document
 
 TOKENIZERS: dict[str, TokenOffsets] = {"words": WordTokens(), "word pieces": word_pieces(), "byte pairs": byte_pairs()}
+THRESHOLDS = (100, 0)  # in chunks: the one in force, and one that gives every document anchors
 PROSE = (
     st.text("aé 한😀.!?\n\t'-|`x", max_size=80)
     | st.text(max_size=40)
@@ -77,9 +85,11 @@ def test_any_document_is_covered_by_exact_spans_within_the_limit(
     name: str, document: Document, max_tokens: int, overlap: int
 ) -> None:
     config = ChunkingConfig(max_tokens=max_tokens, overlap_tokens=overlap)
-    chunks = chunk_document(document, TOKENIZERS[name], config)
-    check_promises(document, chunks, TOKENIZERS[name], config)
-    assert chunks == chunk_document(document, TOKENIZERS[name], config)
+    for n_chunks in THRESHOLDS:
+        with mock.patch.object(chunking, "_UNANCHORED_CHUNKS", n_chunks):
+            chunks = chunk_document(document, TOKENIZERS[name], config)
+            check_promises(document, chunks, TOKENIZERS[name], config)
+            assert chunks == chunk_document(document, TOKENIZERS[name], config)
 
 
 def test_headings_longer_than_a_chunk_lose_nothing() -> None:
@@ -151,7 +161,7 @@ def test_a_table_is_cut_between_rows_and_shares_none() -> None:
     assert "\n".join(chunk.text for chunk in chunks) == document.text
 
 
-@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize(("name", "threshold"), list(product(TOKENIZERS, THRESHOLDS)))
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     columns=st.lists(st.text("abcdefgh", min_size=1, max_size=8), min_size=1, max_size=5, unique=True),
@@ -160,13 +170,14 @@ def test_a_table_is_cut_between_rows_and_shares_none() -> None:
     max_tokens=st.integers(40, 90),
 )
 def test_every_chunk_in_a_table_shows_its_column_names_or_the_first_of_them(
-    name: str, columns: list[str], n_rows: int, heading: str, max_tokens: int
+    *, name: str, threshold: int, columns: list[str], n_rows: int, heading: str, max_tokens: int
 ) -> None:
     header = f"| {' | '.join(columns)} |"
     rows = [f"| {' | '.join(f'v{n}' for _ in columns)} |" for n in range(n_rows)]
     document = from_markdown(heading + "\n".join([header, "|" + " --- |" * len(columns), *rows]) + "\n\nAfter it.")
     config = ChunkingConfig(max_tokens=max_tokens, overlap_tokens=4)
-    chunks = chunk_document(document, TOKENIZERS[name], config)
+    with mock.patch.object(chunking, "_UNANCHORED_CHUNKS", threshold):
+        chunks = chunk_document(document, TOKENIZERS[name], config)
     check_promises(document, chunks, TOKENIZERS[name], config)
     table = next(block for block in document.blocks if block.kind is BlockKind.TABLE)
     for chunk in chunks:
@@ -226,3 +237,144 @@ def test_an_embedder_without_room_for_text_is_refused_with_both_numbers() -> Non
     narrow = LibraryTokens(byte_pairs().tokenizer, max_tokens=5)
     with pytest.raises(ConfigError, match="limit 5 leave 3"):
         chunk_document(from_markdown("x"), narrow, ChunkingConfig())
+
+
+# -- edits of long documents -------------------------------------------------------------------------------------------
+
+WORDS = ["".join(random.Random(n).choices("aeioulmnrst", k=2 + n % 7)) for n in range(600)]
+CONFIG = ChunkingConfig(max_tokens=64, overlap_tokens=8)
+
+
+def words(seeded: random.Random, least: int, most: int) -> str:
+    return " ".join(seeded.choices(WORDS, k=seeded.randint(least, most)))
+
+
+def paragraph(seeded: random.Random) -> str:
+    return " ".join(f"{words(seeded, 6, 24).capitalize()}." for _ in range(seeded.randint(2, 7)))
+
+
+def code_line(seeded: random.Random) -> str:
+    return seeded.choice(["    return x", "}", "", "if (a) {", f"    {words(seeded, 1, 1)} = f({words(seeded, 1, 3)})"])
+
+
+def one_block(kind: BlockKind) -> Callable[[str], Sequence[Block]]:
+    return lambda text: [Block(0, len(text), kind)]
+
+
+# shape of a document: the pieces it is made of, what stands between them, how many, and how its blocks are found
+SHAPES: dict[str, tuple[Callable[[random.Random], str], str, int, Callable[[str], Sequence[Block]]]] = {
+    "under headings": (paragraph, "\n\n", 210, find_blocks),
+    "paragraphs": (paragraph, "\n\n", 210, find_paragraphs),
+    "one paragraph": (lambda seeded: f"{words(seeded, 6, 24)}.", " ", 900, find_paragraphs),
+    "no full stop": (lambda seeded: words(seeded, 9, 9), " ", 1_400, find_paragraphs),
+    "equal paragraphs": (lambda seeded: f"{words(seeded, 20, 20)}.", "\n\n", 650, find_paragraphs),
+    "equal rows": (lambda seeded: f"| {words(seeded, 1, 1)} | {words(seeded, 8, 8)} |", "\n", 1_100, find_blocks),
+    "log": (lambda seeded: f"2026-01-01 {words(seeded, 8, 8)}", "\n", 1_000, one_block(BlockKind.LIST)),
+    "code": (code_line, "\n", 3_000, one_block(BlockKind.CODE)),
+}
+
+
+def make_pieces(shape: str, seeded: random.Random) -> list[str]:
+    make, _, n_pieces, _ = SHAPES[shape]
+    pieces = [make(seeded) for _ in range(n_pieces)]
+    if shape == "under headings":
+        return [f"## Part {n}\n\n{piece}" if n % 7 == 0 else piece for n, piece in enumerate(pieces)]
+    return ["| name | text |\n|---|---|", *pieces] if shape == "equal rows" else pieces
+
+
+def edit(pieces: Sequence[str], kind: str, shape: str, seeded: random.Random) -> list[str]:
+    """Return the pieces with one inserted, deleted or its last word changed; no heading is touched."""
+    at = seeded.randrange(len(pieces) // 21, len(pieces) // 7) * 7 + seeded.randint(1, 6) - 7
+    before, piece, after = pieces[:at], pieces[at], pieces[at + 1 :]
+    match kind:
+        case "insert":
+            return [*before, SHAPES[shape][0](seeded), piece, *after]
+        case "delete":
+            return [*before, *after]
+        case _:
+            return [*before, f"{piece.rpartition(' ')[0]} {words(seeded, 2, 2)}", *after]
+
+
+def chunk_pieces(shape: str, pieces: Sequence[str]) -> list[Chunk]:
+    _, separator, _, find = SHAPES[shape]
+    text = separator.join(pieces)
+    return chunk_document(Document("m", "m", "Manual", text, tuple(find(text)), ""), WordTokens(), CONFIG)
+
+
+def count_changed(shape: str, n_edits: int) -> list[int]:
+    """Return, in ascending order, how many chunks would be embedded anew after each of some edits."""
+    seeded = random.Random(f"edits of {shape}")
+    pieces = make_pieces(shape, seeded)
+    known = Counter(chunk.indexed_text for chunk in chunk_pieces(shape, pieces))
+    edited = [edit(pieces, kind, shape, seeded) for kind in ("insert", "delete", "change") for _ in range(n_edits)]
+    return sorted((Counter(chunk.indexed_text for chunk in chunk_pieces(shape, one)) - known).total() for one in edited)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_edit_of_a_long_document_changes_the_chunks_around_it_and_none_far_off(shape: str) -> None:
+    """Filled chunk by chunk, half of a log of equal lines would change with one of them: 150 chunks and more."""
+    changed = count_changed(shape, 5)
+    assert sum(changed) / len(changed) <= 4 and changed[-1] <= 12, changed
+
+
+def test_a_document_of_equal_lines_without_anchors_changes_to_its_end() -> None:
+    """The measure above can fail."""
+    with mock.patch.object(chunking, "_UNANCHORED_CHUNKS", 10_000):
+        assert count_changed("log", 2)[-1] > 100
+
+
+def test_anchors_are_one_to_two_spacings_apart_wherever_there_are_places() -> None:
+    seeded = random.Random(3)
+    text = " ".join(f"{words(seeded, 5, 9)}." for _ in range(3_000))
+    ruler = Ruler(text, WordTokens().token_offsets([text])[0])
+    anchors = find_anchors(ruler, [((0, len(text)), BlockKind.PARAGRAPH)], 100)
+    gaps = [ruler.count(start, end) for start, end in pairwise(anchors)]
+    assert min(gaps) >= 100 and max(gaps) <= 200 + 10
+    assert all(text[anchor - 2 : anchor] == ". " for anchor in anchors[1:])
+
+
+# SHA-256 of chunks made before there were anchors (commit 1d932dc): recorded figures stand on them.
+RECORDED = {
+    "data/corpus at 32": "1099f2ea6e3b355e5c8ae7cd36a74e76373fe769741f2831947e4d263d363dad",
+    "data/corpus at 64": "11e84b414ec351c03bb44650421cb67b328396b3450e8cf3d6848a0e1d4bac14",
+    "data/corpus at 256": "009912085957c767ba2c659b13f25a6ca79bf42c45adb94fdd32789fc64e05a9",
+    "just below": "e7fa32e93086e3097f4d0c5da86ceeefe2933625bb862f02f2f03689b367994e",
+}
+
+
+def chunks_of_data(config: ChunkingConfig) -> list[Chunk]:
+    """Return the chunks of the texts in data/corpus, whose readers make no difference here."""
+    root = Path(__file__).parents[2] / "data" / "corpus"
+    texts = {path.relative_to(root).as_posix(): path.read_text("utf-8") for path in sorted(root.rglob("*.[mt][dx]*"))}
+    documents = [
+        Document(name, name, "", text, tuple((find_blocks if name.endswith("md") else find_paragraphs)(text)), "")
+        for name, text in texts.items()
+    ]
+    return chunk_documents(documents, WordTokens(256), config)
+
+
+def just_below_the_threshold() -> Document:
+    """6092 tokens; anchors begin above 100 chunks of 62."""
+    seeded = random.Random(7)
+    parts = []
+    for n in range(200):
+        parts += [f"## Part {n}"] if n % 9 == 0 else []
+        parts += [" ".join("".join(seeded.choices("abcdefghij", k=4)) for _ in range(29)) + "."]
+    return from_markdown("\n\n".join(parts))
+
+
+def hash_chunks(chunks: Sequence[Chunk]) -> str:
+    return hashlib.sha256(repr(chunks).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("max_tokens", [32, 64, 256])
+def test_documents_of_a_hundred_chunks_or_less_are_chunked_as_the_recorded_figures_were(max_tokens: int) -> None:
+    chunks = chunks_of_data(ChunkingConfig(max_tokens=max_tokens, overlap_tokens=max_tokens // 8))
+    assert hash_chunks(chunks) == RECORDED[f"data/corpus at {max_tokens}"]
+
+
+def test_anchors_begin_above_the_threshold_and_not_below() -> None:
+    document = just_below_the_threshold()
+    assert hash_chunks(chunk_document(document, WordTokens(), CONFIG)) == RECORDED["just below"]
+    with mock.patch.object(chunking, "_UNANCHORED_CHUNKS", 98):
+        assert hash_chunks(chunk_document(document, WordTokens(), CONFIG)) != RECORDED["just below"]

@@ -93,7 +93,7 @@ def purge_collection(
         n_chunks=n_chunks,
         n_vectors=n_vectors,
         n_dead_rows=n_dead,
-        n_canaries=Counter(canary.kind for canary in search.canaries),
+        n_canaries=dict(Counter(canary.kind for canary in search.canaries)),
         n_shared=len(canaries) - len(search.canaries),
         n_files=n_files,
         n_bytes=n_bytes,

@@ -135,7 +135,7 @@ class Records(Database):
         """Return what became of each source file, by path."""
         marks = {}
         for row in self.rows(f"SELECT {FILE_COLUMNS} FROM files ORDER BY path"):
-            if row[-1] != digest(row[:-1]):
+            if row[-1] != digest(row[:-1]) or holds_bytes(row[:-1]):
                 raise self.damaged(f"has altered what it knows of file {row[0]!r}")
             marks[row[0]] = FileMark(*row[:-1])
         return marks
@@ -246,13 +246,13 @@ class Records(Database):
 
     def _read_facts(self, row: Sequence[Any]) -> DocumentFacts:
         _, id_, source, content, facts, mark, whole = row
-        if mark != digest((id_, content, facts)) or whole != digest((mark, source)):
+        if mark != digest((id_, content, facts)) or whole != digest((mark, source)) or holds_bytes((id_, source)):
             raise self.damaged(f"has altered document {id_!r}")
         return read_facts(id_, source, facts)
 
     def _read_chunk(self, row: Sequence[Any]) -> StoredChunk:
         number, id_, document_id, place, key, body, mark = row
-        if mark != digest((id_, document_id, place, key, body)):
+        if mark != digest((id_, document_id, place, key, body)) or holds_bytes((id_, document_id)):
             raise self.damaged(f"has altered chunk {id_!r}")
         return StoredChunk(number, place, read_chunk_body(id_, document_id, body))
 
@@ -260,3 +260,8 @@ class Records(Database):
         if key is None or vector is None or mark != digest((key, vector)):
             raise self.damaged(f"has lost or altered the vector of chunk {id_!r}")
         return np.frombuffer(vector, dtype=np.float32)
+
+
+def holds_bytes(values: Sequence[object]) -> bool:
+    """Say whether some text came as bytes: one bit tells SQLite which it is, and they have the same digest."""
+    return any(isinstance(value, bytes) for value in values)

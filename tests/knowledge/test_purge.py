@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -201,6 +202,25 @@ def test_a_purge_that_left_something_out_would_find_it(
         purge_collection(collection, [SECRET.id])
     monkeypatch.undo()
     purge(folder)
+    assert find_traces(folder) == set()
+
+
+def test_a_full_disk_stops_a_purge_that_the_next_one_finishes(folder: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sizes = sorted({path.stat().st_size for path in folder.rglob("*") if path.is_file()})
+    n_refused = 0
+    with Collection.open(folder) as collection:
+        for size in [*sizes, 10**6]:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, before[1]))  # files do not grow beyond it
+            try:
+                purge_collection(collection, [SECRET.id])
+            except OSError as error:
+                n_refused += 1
+                assert "nothing was changed" in str(error) or "purge again" in str(error)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert n_refused > 1
+    purge(folder, SECRET.id)
     assert find_traces(folder) == set()
 
 

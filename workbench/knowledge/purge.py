@@ -69,7 +69,7 @@ def purge_collection(
         BusyError: another process reads or writes. If a reader came only meanwhile, the documents are deleted, but not
             yet purged: purge again.
         IncompletePurgeError: a canary was found; the message names the file.
-        OSError: the disk is full; in place of the database, its double is needed for a while. Purge again.
+        OSError: the disk is full: for a while, the database is needed twice over, and so are segments. Purge again.
     """
     wanted = sorted(set(ids))
     before = collection.fingerprint
@@ -120,14 +120,20 @@ def _empty_log(store: Store, meanwhile: str) -> None:
 def _remove(writer: Writer, plan: Plan) -> None:
     """Delete what the plan removes and what nothing points to; write anew all that holds traces of deleted rows."""
     writer.delete(plan)
-    with writer.store.transaction():
-        writer.store.drop_unused()
-    for one in (writer, *open_others(writer)):
-        one.scrub()
-    writer.sweep()
-    writer.store.vacuum()
-    for leftover in writer.store.path.parent.glob(f".{writer.store.path.name}.new*"):
-        leftover.unlink()  # of a process killed while it made the database
+    try:
+        with writer.store.transaction():
+            writer.store.drop_unused()
+        for one in (writer, *open_others(writer)):
+            one.scrub()
+        writer.sweep()
+        writer.store.vacuum()
+        for leftover in writer.store.path.parent.glob(f".{writer.store.path.name}.new*"):
+            leftover.unlink()  # of a process killed while it made the database
+    except BusyError:
+        raise
+    except OSError as error:
+        message = f"{error.strerror}; {len(plan.removed)} documents are deleted, but not yet purged: purge again"
+        raise OSError(error.errno, message, error.filename) from error
 
 
 def _prove(folder: Path, search: Search, on_progress: Progress | None) -> tuple[int, int]:

@@ -44,6 +44,17 @@ def test_the_steps_and_the_python_example_run_as_they_stand(checkout: Path, caps
     assert "['" in capsys.readouterr().out
 
 
+def test_the_lines_about_a_knowledge_base_run_as_they_stand(checkout: Path) -> None:
+    (commands,) = fenced(section("A knowledge base on its own"), "bash")
+    lines = [words for line in commands.splitlines() if (words := shlex.split(line, comments=True))]
+    verbs = {"sync", "search", "status", "delete", "purge", "verify", "repair", "export", "import"}
+    assert {words[1] for words in lines} == verbs
+    for words in lines:
+        result = CliRunner().invoke(app, words[1:], catch_exceptions=False)
+        assert result.exit_code == 0, (words, result.output)
+    assert (checkout / "copy/library.yaml").exists()
+
+
 def test_the_two_commands_exist_and_are_what_ci_runs() -> None:
     (commands,) = fenced(section("Two commands"), "bash")
     for words in map(shlex.split, commands.splitlines()):

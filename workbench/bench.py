@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from workbench.config import ExperimentConfig, dump_config
 from workbench.contracts import Finder
-from workbench.corpus import chunk_documents
+from workbench.corpus import chunk_documents, cutter_version
 from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.runner import Arm, answer_questions, refuse
@@ -110,7 +110,7 @@ class Bench:
                 parts.corpus.documents,
                 chunk,
                 embedder.embed_documents,
-                settings=fingerprint(self.config.chunking),
+                settings=fingerprint(self.config.chunking, cutter_version()),
                 on_progress=partial(_show_progress, bar),
             )
             seconds = time.perf_counter() - started

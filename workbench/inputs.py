@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workbench.corpus import cutter_version
 from workbench.hardware import describe_versions
 from workbench.parts import Parts, RetrievalFit
 from workbench.runs import fingerprint
@@ -20,6 +21,7 @@ def index_inputs(parts: Parts) -> str:
     return fingerprint(
         parts.corpus.fingerprint,
         parts.config.chunking,
+        cutter_version(),
         parts.config.index,
         parts.embedder_files.fingerprint,
         parts.config.models.embedder_backend,

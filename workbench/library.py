@@ -24,6 +24,7 @@ from workbench.corpus import (
     apply_facts,
     check_matched,
     chunk_documents,
+    cutter_version,
     read_files,
     reader_version,
     scan_folder,
@@ -81,6 +82,12 @@ class Library:
         stored = folder / SETTINGS
         path = config or (stored if stored.exists() else None)
         return cls(folder, load_library_config(path, overrides=overrides))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
@@ -245,8 +252,8 @@ class Library:
 
     @property
     def cutting(self) -> str:
-        """Fingerprint of the chunking settings."""
-        return fingerprint(self.config.chunking)
+        """Fingerprint of how documents are cut: settings and code."""
+        return fingerprint(self.config.chunking, cutter_version())
 
     def cut(self, documents: Sequence[Document], offsets: TokenOffsets | None = None) -> list[Chunk]:
         """Cut documents by the settings, measured by `offsets`; None: the library's own embedder, loaded now."""

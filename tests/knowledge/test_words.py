@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import bm25s  # type: ignore[import-untyped]
+import bm25s
 import numpy as np
 import pytest
 from hypothesis import given, settings

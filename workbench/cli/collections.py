@@ -14,7 +14,7 @@ from workbench.cli.app import Overrides
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from workbench.library import Library, SyncPlan
+    from workbench.library import Library, SyncPlan, SyncReport
     from workbench.types import Scope
 
 CollectionFolder = Annotated[Path, typer.Argument(metavar="COLLECTION", help="the collection's folder")]
@@ -53,27 +53,18 @@ def sync(
 
     from workbench.corpus import read_facts
 
-    library = open_library(collection, config, overrides)
     facts = None if metadata is None else read_facts(metadata)
-    plan = library.plan(folders, facts=facts)
-    for line in plan.unmatched:
-        typer.echo(line, err=True)
-    if dry_run:
-        _show_plan(plan)
-        return
-    n_bytes = sum(file.size for file in plan.to_read)
-    with progress_bar(total=n_bytes, unit="B", unit_scale=True, desc="sync", disable=n_bytes == 0) as bar:
-        report = library.sync(folders, facts=facts, on_progress=lambda file: _advance(bar, file.size))
-    update = report.update
-    counts = ", ".join(f"{len(getattr(update, name))} {name}" for name in ("added", "changed", "moved", "removed"))
-    typer.echo(
-        f"documents: {counts}, {update.n_unchanged} unchanged; chunks: {update.n_chunks}, of these "
-        f"{update.n_embedded} embedded now"
-    )
-    for failure in report.failures:
-        typer.echo(f"not read: {failure.source} ({failure.kind}): {failure.reason}", err=True)
-    for event in report.events:
-        typer.echo(event, err=True)
+    with open_library(collection, config, overrides) as library:
+        plan = library.plan(folders, facts=facts)
+        for line in plan.unmatched:
+            typer.echo(line, err=True)
+        if dry_run:
+            _show_plan(plan)
+            return
+        n_bytes = sum(file.size for file in plan.to_read)
+        with progress_bar(total=n_bytes, unit="B", unit_scale=True, desc="sync", disable=n_bytes == 0) as bar:
+            report = library.sync(folders, facts=facts, on_progress=lambda file: _advance(bar, file.size))
+    _show_report(report)
 
 
 def search(
@@ -86,7 +77,8 @@ def search(
     overrides: Overrides = [],  # noqa: B006
 ) -> None:
     """Show the best passages for a question, with score, place and page."""
-    found = open_library(collection, overrides=overrides).search(question, k=k, scope=_scope(filter_, principals))
+    with open_library(collection, overrides=overrides) as library:
+        found = library.search(question, k=k, scope=_scope(filter_, principals))
     if not found.answerable:
         typer.echo("not in the documents; the nearest evidence:", err=True)
     for number, hit in enumerate(found.ranking, start=1):
@@ -101,7 +93,8 @@ def delete(
     patterns: Annotated[list[str], typer.Argument(metavar="PATTERN...", help="ids or globs, such as 'old/**'")],
 ) -> None:
     """Delete documents: found by no search from now on. Their bytes leave the disk with `purge`."""
-    deleted = open_library(collection).delete(patterns)
+    with open_library(collection) as library:
+        deleted = library.delete(patterns)
     for id_ in deleted:
         typer.echo(id_)
     typer.echo(f"deleted {len(deleted)} documents; remove their bytes: workbench purge {collection}", err=True)
@@ -109,8 +102,9 @@ def delete(
 
 def status(collection: CollectionFolder) -> None:
     """Show what a collection holds, how it is indexed and why, and which files could not be read."""
-    for key, value in open_library(collection).status().items():
-        typer.echo(f"{key}: {value}")
+    with open_library(collection) as library:
+        for key, value in library.status().items():
+            typer.echo(f"{key}: {value}")
 
 
 def _scope(filter_: str | None, principals: list[str] | None) -> Scope:
@@ -131,6 +125,19 @@ def _scope(filter_: str | None, principals: list[str] | None) -> Scope:
 
 def _advance(bar: tqdm[NoReturn], n_bytes: int) -> None:
     bar.update(n_bytes)
+
+
+def _show_report(report: SyncReport) -> None:
+    update = report.update
+    counts = ", ".join(f"{len(getattr(update, name))} {name}" for name in ("added", "changed", "moved", "removed"))
+    typer.echo(
+        f"documents: {counts}, {update.n_unchanged} unchanged; chunks: {update.n_chunks}, of these "
+        f"{update.n_embedded} embedded now"
+    )
+    for failure in report.failures:
+        typer.echo(f"not read: {failure.source} ({failure.kind}): {failure.reason}", err=True)
+    for event in report.events:
+        typer.echo(event, err=True)
 
 
 def _show_plan(plan: SyncPlan) -> None:

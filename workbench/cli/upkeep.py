@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli.collections import CollectionFolder, open_library
+
+if TYPE_CHECKING:
+    from workbench.knowledge import EditionComparison
 
 
 def purge(
@@ -23,8 +26,8 @@ def purge(
     """Remove what was deleted from the disk, search every byte for it, and print the receipt (JSON)."""
     from workbench import upkeep
 
-    with _progress("search", "B") as show:
-        receipt = upkeep.purge(open_library(collection), patterns or (), on_progress=show)
+    with open_library(collection) as library, _progress("search", "B") as show:
+        receipt = upkeep.purge(library, patterns or (), on_progress=show)
     typer.echo(json.dumps(asdict(receipt), indent=2, ensure_ascii=False))
 
 
@@ -32,8 +35,8 @@ def verify(collection: CollectionFolder) -> None:
     """Check every row, vector and index against its checksum, and searches against brute force; 1 if one is wrong."""
     from workbench import upkeep
 
-    with _progress("verify", "rows") as show:
-        findings = upkeep.verify(open_library(collection), on_progress=show)
+    with open_library(collection) as library, _progress("verify", "rows") as show:
+        findings = upkeep.verify(library, on_progress=show)
     for finding in findings:
         typer.echo(str(finding))
     if findings:
@@ -52,8 +55,8 @@ def repair(
     """Build what is damaged again from what is not: chunks from documents, vectors from chunks, indexes from both."""
     from workbench import upkeep
 
-    with _progress("inspect", "rows") as show:
-        report = upkeep.repair(open_library(collection), drop_damaged=drop_damaged, on_progress=show)
+    with open_library(collection) as library, _progress("inspect", "rows") as show:
+        report = upkeep.repair(library, drop_damaged=drop_damaged, on_progress=show)
     for line in (*report.mended, *(f"removed: {id_}" for id_ in report.dropped)):
         typer.echo(line)
     typer.echo(f"found {len(report.found)}, left {len(report.left)}")
@@ -65,8 +68,8 @@ def export(collection: CollectionFolder, file: Annotated[Path, typer.Argument(he
     """Write a collection and its settings to one checksummed file; deleted text does not travel."""
     from workbench import upkeep
 
-    with _progress("check", "rows") as show:
-        manifest = upkeep.export(open_library(collection), file, on_progress=show)
+    with open_library(collection) as library, _progress("check", "rows") as show:
+        manifest = upkeep.export(library, file, on_progress=show)
     typer.echo(f"{file}: {manifest.n_documents} documents, {manifest.n_chunks} chunks, {manifest.size} bytes")
 
 
@@ -96,21 +99,24 @@ def reembed(
     """Embed a collection anew beside its readers and compare; then --promote, --rollback, --drop."""
     from workbench import upkeep
 
-    library = open_library(collection)
     if (embedder is not None) + promote + rollback + drop != 1:
         raise typer.BadParameter("give an embedder, or one of --promote, --rollback, --drop")
-    if promote or rollback:
-        name = upkeep.promote(library) if promote else upkeep.rollback(library)
-        typer.echo(f"{collection} is searched with {name} now")
-    elif drop:
-        typer.echo(f"deleted the edition of {upkeep.drop(library)}")
-    elif embedder is not None:
-        with _progress("embed", "texts") as show:
-            found = upkeep.reembed(library, embedder, questions=questions, on_progress=show)
-        typer.echo(f"overlap@{found.k}: {found.overlap:.3f} over {found.n_questions} questions")
-        for name, before in found.active.items():
-            typer.echo(f"{name}: {before:.3f} now, {found.other[name]:.3f} with {embedder}")
-        typer.echo(f"take it: workbench reembed {collection} --promote", err=True)
+    with open_library(collection) as library, _progress("embed", "texts") as show:
+        if promote or rollback:
+            name = upkeep.promote(library) if promote else upkeep.rollback(library)
+            typer.echo(f"{collection} is searched with {name} now")
+        elif drop:
+            dropped = upkeep.drop(library)
+            typer.echo(f"deleted the edition of {dropped}" if dropped else "there is no other edition")
+        elif embedder is not None:
+            _show_comparison(upkeep.reembed(library, embedder, questions=questions, on_progress=show), embedder)
+            typer.echo(f"take it: workbench reembed {collection} --promote", err=True)
+
+
+def _show_comparison(found: EditionComparison, embedder: str) -> None:
+    typer.echo(f"overlap@{found.k}: {found.overlap:.3f} over {found.n_questions} questions")
+    for name, before in found.active.items():
+        typer.echo(f"{name}: {before:.3f} now, {found.other[name]:.3f} with {embedder}")
 
 
 @contextmanager

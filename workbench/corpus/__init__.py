@@ -16,7 +16,7 @@ from workbench.corpus.docx import read_docx
 from workbench.corpus.eml import read_eml
 from workbench.corpus.epub import read_epub
 from workbench.corpus.facts import FactRule, FactRules, apply_facts, check_matched, parse_readers, read_facts
-from workbench.corpus.folder import read_folder, reader_version, scan_folder
+from workbench.corpus.folder import cutter_version, read_folder, reader_version, scan_folder
 from workbench.corpus.html import read_html
 from workbench.corpus.isolation import RETRIED_KINDS, read_files
 from workbench.corpus.json import read_json, read_jsonl
@@ -40,6 +40,7 @@ __all__ = [
     "check_matched",
     "chunk_document",
     "chunk_documents",
+    "cutter_version",
     "parse_readers",
     "read_document",
     "read_facts",

@@ -9,7 +9,7 @@ import hashlib
 import importlib.metadata
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
@@ -23,11 +23,9 @@ from workbench.errors import ConfigError, EmptyCorpusError
 from workbench.runs import fingerprint
 from workbench.types import Document, ReadFailure
 
+_CUTTING = {"chunking", "contexts", "cutting", "outline"}
 # Files of this room that do not change what a reader makes of a file.
-_NOT_PARSING = {
-    "chunking",
-    "cutting",
-    "outline",
+_NOT_PARSING = _CUTTING | {
     "isolation",
     "parser_process",
     "child",
@@ -153,12 +151,22 @@ def reader_version() -> str:
 
     A file whose bytes and reader version are as recorded need not be parsed again.
     """
-    sources = {
-        path.stem: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in Path(__file__).parent.glob("*.py")
-        if path.stem not in _NOT_PARSING
-    }
-    return fingerprint(sources, {name: _version(name) for name in _PARSING_LIBRARIES})
+    parsing = {path.stem for path in _sources()} - _NOT_PARSING
+    return fingerprint(_hash_sources(parsing), {name: _version(name) for name in _PARSING_LIBRARIES})
+
+
+@cache
+def cutter_version() -> str:
+    """Return a fingerprint (hex) of the code that cuts documents into chunks."""
+    return fingerprint(_hash_sources(_CUTTING))
+
+
+def _sources() -> list[Path]:
+    return sorted(Path(__file__).parent.glob("*.py"))
+
+
+def _hash_sources(names: Set[str]) -> dict[str, str]:
+    return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in _sources() if path.stem in names}
 
 
 def _version(distribution: str) -> str | None:

@@ -12,13 +12,13 @@ import os
 import struct
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from pydantic import Field, ValidationError
 
-from workbench.errors import DamagedCollectionError
+from workbench.errors import DamagedCollectionError, named_path
 from workbench.runs import sync_folder
 from workbench.types import EmbedderIdentity, Frozen
 
@@ -50,14 +50,14 @@ class Manifest(Frozen):
 
 
 def write_archive(path: Path, manifest: Manifest, database: Path) -> None:
-    """Write the archive at `path`, whole or not at all.
+    """Write the archive at `path`, whole or not at all; it grows beside `database`, on the same disk.
 
     Raises:
         FileExistsError: there is a file already.
         OSError: the disk is full or failing.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    temporary = database.with_name("archive")
+    with named_path(path):
         with temporary.open("xb") as stream:
             with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
                 archive.writestr(zipfile.ZipInfo(MANIFEST, TIME), manifest.model_dump_json(indent=2) + "\n")
@@ -70,9 +70,7 @@ def write_archive(path: Path, manifest: Manifest, database: Path) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.link(temporary, path)  # unlike a rename it never replaces a file
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+    temporary.unlink()
     sync_folder(path.parent)
 
 

@@ -7,10 +7,11 @@ but not equal bytes, since row numbers tell their history.
 
 from __future__ import annotations
 
+import os
+import shutil
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from workbench import __version__
 from workbench.config import IndexConfig
@@ -21,7 +22,7 @@ from workbench.knowledge.inspection import Progress, inspect_rows
 from workbench.knowledge.store import Store
 from workbench.knowledge.view import fingerprint_content, verify_rows
 from workbench.knowledge.writing import mend_segments
-from workbench.runs import fingerprint_file, new_folder
+from workbench.runs import fingerprint_file, new_folder, recover_folder
 from workbench.types import EmbedderIdentity
 
 MAX_DIMENSION = 2**16
@@ -48,10 +49,13 @@ def export_collection(folder: Path, path: Path, *, settings: str = "", on_progre
     """
     if not Collection.exists(folder):
         raise MissingCollectionError(f"{folder} holds no {DATABASE}, so there is nothing to export")
+    recover_folder(path)  # what killed exports left: a copy of all texts
     if path.exists():
         raise FileExistsError(f"{path} exists; remove it, or export to another name")
-    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as place:
-        copy = Path(place) / DATABASE
+    place = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    place.mkdir()
+    try:
+        copy = place / DATABASE
         with closing(Store(folder / DATABASE)) as store:
             store.vacuum(copy)
         with closing(Store(copy)) as store:
@@ -69,6 +73,8 @@ def export_collection(folder: Path, path: Path, *, settings: str = "", on_progre
             **asdict(content),
         )
         write_archive(path, manifest, copy)
+    finally:
+        shutil.rmtree(place)
     return manifest
 
 

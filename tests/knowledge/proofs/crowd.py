@@ -31,7 +31,7 @@ from workbench.types import Chunk, Document, Float32
 N_DOCUMENTS, N_READERS = 24, 8
 N_LINES = 4
 REFUSED_SECONDS = 2.0
-HOLD_SECONDS = 1.8  # longer than a rival waits for the lock
+HOLD_SECONDS = 2.5  # longer than a rival waits for the lock
 HOLD_EVERY = 25  # states
 FULL_SECONDS, SHORT_SECONDS = 600.0, 4.0
 
@@ -128,7 +128,7 @@ def write(folder: Path, until: float) -> dict[str, object]:
     log = folder / "collection.sqlite-wal"
     while time.time() < until:
         number += 1
-        embed = hold_and_embed if number % HOLD_EVERY == 5 else HashEmbedder().embed_documents
+        embed = hold_and_embed if number % HOLD_EVERY == 1 else HashEmbedder().embed_documents
         while True:
             try:
                 with Collection.open(folder, IDENTITY) as collection:

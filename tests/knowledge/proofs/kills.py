@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.knowledge.proofs.oracle import World, match_world
+from tests.knowledge.proofs.oracle import World, list_checks, match_world
 from tests.knowledge.proofs.proof import Proof, fresh_copy, run_script, small_steps, workspace
 from tests.knowledge.proofs.tracing import Call, record_calls, require_strace, run_killed_after, run_killed_at
-from tests.knowledge.proofs.verbs import Verb, list_verbs
-from workbench.errors import WorkbenchError
+from tests.knowledge.proofs.verbs import ARCHIVE, EXPORTED, Verb, list_verbs
+from workbench.errors import DamagedCollectionError, WorkbenchError
 from workbench.knowledge import Collection
 from workbench.knowledge.verify import verify_collection
 
@@ -112,20 +112,23 @@ class Bench:
         try:
             collection = Collection.open(self.copy)
         except (WorkbenchError, OSError) as error:
-            yield f"cannot be opened: {type(error).__name__}: {error}"
+            if not (self.verb.damaged and isinstance(error, DamagedCollectionError)):
+                yield f"cannot be opened: {type(error).__name__}: {error}"
             return
         with collection:
             took = time.monotonic() - begun
             self.slowest = max(self.slowest, took)
             if took > OPEN_SECONDS:
                 yield f"took {took:.1f} s to open"
-            if collection.events and self.verb.name != "rebuild on open":
+            if collection.events and not self.verb.damaged:
                 yield f"a kill damaged it: {collection.events}"
             found = match_world(collection, worlds)
-            if isinstance(found, str):
+            if isinstance(found, int):
+                seen.add(found)
+            elif not self.verb.damaged:
                 yield found
             else:
-                seen.add(found)
+                yield from find_lies(collection, worlds[0])
 
     def resume(self) -> Iterator[str]:
         """Yield what is wrong after the same command again."""
@@ -155,6 +158,16 @@ def read_fingerprint(folder: Path) -> str:
         return collection.fingerprint
 
 
+def find_lies(collection: Collection, world: World) -> Iterator[str]:
+    """Yield what a damaged collection gets wrong without saying that it is damaged."""
+    for name, check in list_checks(collection, world).items():
+        try:
+            if not check():
+                yield f"damaged, it lies about {name}"
+        except DamagedCollectionError:
+            continue
+
+
 def find_leftovers(folder: Path) -> Iterator[str]:
     """Yield files that no committed state needs, and vectors that no chunk points to."""
     with Collection.open(folder) as collection:
@@ -162,8 +175,9 @@ def find_leftovers(folder: Path) -> Iterator[str]:
     there = {path.name for path in (folder / "segments").glob("*")}
     if there != recorded:
         yield f"segments {sorted(there - recorded)} are left over, {sorted(recorded - there)} are missing"
-    expected = {"collection.sqlite", "segments", "writer.lock"}
-    strange = {path.name for path in folder.iterdir()} - expected
+    expected = {"collection.sqlite", "segments", "writer.lock", "out", "original", "copy", "log", ARCHIVE}
+    around = [*folder.iterdir(), *folder.parent.iterdir(), *folder.glob("out/*")]
+    strange = {path.name for path in around if path != folder / EXPORTED} - expected
     if strange:
         yield f"left over: {sorted(strange)}"
     connection = sqlite3.connect(folder / "collection.sqlite")

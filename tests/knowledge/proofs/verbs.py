@@ -6,20 +6,26 @@ A legal state is the one before, the one after, or one after a committed group i
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, embed_text, make_document
 from tests.knowledge.proofs.oracle import World, match_world
 from workbench.knowledge import Change, Collection, FileMark
+from workbench.knowledge.portability import export_collection, import_collection
 from workbench.knowledge.purge import purge_collection
 from workbench.knowledge.reembed import drop_edition, promote_edition, reembed_collection, rollback_edition
+from workbench.knowledge.repair import repair_collection
 from workbench.types import Document, Float32
 
 OTHER = replace(IDENTITY, name="other", fingerprint="1" * 64, dimension=24)
+EXPORTED = "out/exported.zip"
+ARCHIVE = "archive.zip"
 WORDS = ("brass", "lamp", "tin", "lens", "of", "glass", "one", "tube", "oil", "wick", "flame", "stand")
 
 
@@ -27,16 +33,21 @@ WORDS = ("brass", "lamp", "tin", "lens", "of", "glass", "one", "tube", "oil", "w
 class Verb:
     """One command: `prepare` makes the folder it starts from, `act` is the command, and again to finish it.
 
-    `act` gets the collection open; None: creating or opening it is the command.
+    `act` gets the collection open; None: creating or opening it is the command, or `command`, which gets its folder.
     """
 
     name: str
     prepare: Callable[[Path], None]
     act: Callable[[Collection], None] | None
     worlds: Sequence[World]  # legal states: the first is the one before, the last the one after
+    command: Callable[[Path], None] | None = None
+    damaged: bool = False  # before: then a refusal is legal too
 
     def run(self, folder: Path) -> None:
         """Run the command on the collection in `folder`, as a process of its own would."""
+        if self.command is not None:
+            self.command(folder)
+            return
         collection = Collection.open(folder) if Collection.exists(folder) else Collection.create(folder, IDENTITY)
         with collection:
             (self.act or sweep)(collection)
@@ -202,6 +213,47 @@ def after_filling(*steps: Callable[[Collection], None]) -> Callable[[Path], None
     return prepare
 
 
+def alter_rows(folder: Path) -> None:
+    """Make `BEFORE` with altered chunks and vectors, and without some vectors."""
+    fill(folder)
+    connection = sqlite3.connect(folder / "collection.sqlite", isolation_level=None)
+    connection.execute("UPDATE chunks SET body = replace(body, 'lamp', 'lump') WHERE row % 5 = 0")
+    connection.execute("UPDATE vectors SET vector = zeroblob(128) WHERE rowid % 7 = 0")
+    connection.execute("DELETE FROM vectors WHERE rowid % 7 = 1")
+    connection.close()
+
+
+def repair(folder: Path) -> None:
+    """Mend it; the next write, here of nothing, removes the segments that are needed no more."""
+    repair_collection(folder, IDENTITY, cut_paragraphs, HashEmbedder().embed_documents)
+    with Collection.open(folder) as collection:
+        sweep(collection)
+
+
+def export(folder: Path) -> None:
+    """Export to a file; one that is there already is whole, or importing it fails."""
+    path = folder / EXPORTED
+    path.parent.mkdir(exist_ok=True)
+    try:
+        export_collection(folder, path)
+    except FileExistsError:
+        with TemporaryDirectory() as place:
+            import_collection(path, Path(place) / "imported")
+
+
+def write_archive(folder: Path) -> None:
+    """Export `BEFORE` to a file beside `folder`, which is not made."""
+    with TemporaryDirectory() as place:
+        fill(Path(place) / "source")
+        export_collection(Path(place) / "source", folder.with_name(ARCHIVE))
+
+
+def take_in(folder: Path) -> None:
+    """Import that file; a folder that is there already is whole, or the checks that follow fail."""
+    if not folder.exists():
+        import_collection(folder.with_name(ARCHIVE), folder)
+
+
 def list_verbs() -> list[Verb]:
     """Return all verbs; `small_steps` must be in force."""
     kept = [document for document in FIRST if document not in FIRST[3:6]]
@@ -216,5 +268,8 @@ def list_verbs() -> list[Verb]:
         Verb("sync beside an edition", after_filling(reembed), sync, sync_worlds(3)),
         Verb("rollback", after_filling(change_embedder), roll_back, [other, BEFORE]),
         Verb("drop an edition", after_filling(change_embedder), drop, [other]),
-        Verb("rebuild on open", damage, None, [BEFORE]),
+        Verb("repair", alter_rows, None, [BEFORE], repair, damaged=True),
+        Verb("export", fill, None, [BEFORE], export),
+        Verb("import", write_archive, None, [BEFORE], take_in),
+        Verb("rebuild on open", damage, None, [BEFORE], damaged=True),
     ]

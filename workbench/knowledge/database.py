@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BusyError, DamagedCollectionError
+from workbench.errors import BusyError, CollectionVersionError, DamagedCollectionError
 from workbench.knowledge.schema import SCHEMA_VERSION, expected_schema, read_schema
 
 WAIT_SECONDS = 1.5  # for another program that locks the database
@@ -34,6 +34,7 @@ class Database:
 
         Raises:
             DamagedCollectionError: it is no database of this program, or not a whole one.
+            CollectionVersionError: another version of this program made it.
         """
         self.path = path
         with self.named_faults():
@@ -120,8 +121,9 @@ class Database:
 
     def damaged(self, fault: str) -> DamagedCollectionError:
         """Return the error that says what is wrong with this database and how to go on."""
+        folder = self.path.parent
         return DamagedCollectionError(
-            f"{self.path} {fault}; remove {self.path.parent} and build it from its documents: workbench index CONFIG"
+            f"{self.path} {fault}; mend it: workbench repair {folder} (a run's: remove {folder}, workbench index CONFIG)"
         )
 
     @contextmanager
@@ -133,7 +135,7 @@ class Database:
             raise self.damaged("is not a whole database (a name in it is not text)") from error
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte; the rest says where
-            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "unsupported file format" in str(error):
                 raise self.damaged(f"is not a whole database ({error})") from error
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 message = f"{self.path} is locked by another program ({error}); close it, then run the command again"
@@ -154,8 +156,13 @@ class Database:
         for pragma in PRAGMAS:
             self._connection.execute(f"PRAGMA {pragma}")
         found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if found != SCHEMA_VERSION:
-            raise self.damaged(f"has schema version {found}, this program reads {SCHEMA_VERSION}")
+        if found not in (0, SCHEMA_VERSION):  # 0: nobody has written it yet, so it is an empty or a foreign file
+            folder = self.path.parent
+            raise CollectionVersionError(
+                f"{self.path} has schema version {found}, this program reads {SCHEMA_VERSION}; use the version of "
+                f"workbench that made it, or fill a new folder: workbench sync NEW_FOLDER DOCUMENTS... (a run's: remove "
+                f"{folder}, workbench index CONFIG)"
+            )
         # A flipped bit in a table's definition could switch off a constraint, or rename a column, unseen by SQLite.
         if read_schema(self._connection) != expected_schema():
             raise self.damaged("holds other tables than this program makes")

@@ -167,7 +167,7 @@ def examine(subject: Subject, name: str, damage: Damage, copy: Path, proof: Proo
     try:
         outcome = judge(subject, copy)
     except Exception as error:
-        outcome = f"{WRONG}: {type(error).__name__}: {error}"
+        outcome = REFUSED_LATER if is_typed(error) else f"{WRONG}: {type(error).__name__}: {error}"
     if outcome.startswith(WRONG):
         proof.faults.append(f"{name}, {damage}: {outcome}")
     return outcome.partition(":")[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from workbench.corpus import read_facts
-from workbench.errors import ConfigError, EmptyCorpusError
+from workbench.errors import ConfigError, EmptyCorpusError, MissingModelError
 from workbench.filters import parse_filter
 from workbench.library import Library, SyncReport
 from workbench.types import Scope
@@ -17,7 +17,7 @@ from workbench.types import Scope
 pytestmark = pytest.mark.usefixtures("tiny_home")
 SETTINGS = ("models.embedder=tiny-random-bert", "chunking.max_tokens=48", "chunking.overlap_tokens=8")
 PAGES = {
-    "manual/start.md": "# Start\n\nThe crank starts the engine. Turn it twice.\n\n## Choke\n\nPull the choke when cold.\n",
+    "manual/start.md": "# Start\n\nThe crank starts the engine. Turn it twice.\n\n## Choke\n\nPull it when cold.\n",
     "manual/stop.md": "# Stop\n\nThe brake stops the engine. Hold it down.\n",
     "prices.csv": "part,price\ncrank,12\nbrake,30\n",
     "broken.pdf": "not a PDF at all",
@@ -121,6 +121,40 @@ def test_metadata_and_permissions_reach_the_search(library: Library, folder: Pat
     library.sync([folder], facts=read_facts(rules), on_progress=lambda file: read.append(file.id))
     assert read == ["prices.csv"]
     assert found(Scope(principals=frozenset({"sales"}))) == set()
+
+
+def test_a_sync_that_forgets_the_rules_is_refused_since_it_would_open_everything(
+    library: Library, folder: Path, tmp_path: Path
+) -> None:
+    rules = tmp_path / "metadata.csv"
+    rules.write_text("path,readers\n**,mechanics\n")
+    library.sync([folder], facts=read_facts(rules))
+    guest = Scope(principals=frozenset({"guest"}))
+    with pytest.raises(ConfigError, match=r"--metadata FILE, or .* --no-metadata"):
+        sync(library, folder)
+    assert library.search("crank", k=9, scope=guest).ranking == ()
+    library.sync([folder], drop_facts=True)
+    assert library.search("crank", k=9, scope=guest).ranking
+    sync(library, folder)
+
+
+def test_a_refused_sync_keeps_the_settings(library: Library, folder: Path) -> None:
+    sync(library, folder)
+    wrong = Library.open(library.folder, overrides=["models.embedder=tiny-random-brt"])
+    with pytest.raises(MissingModelError), wrong:
+        sync(wrong, folder)
+    assert Library.open(library.folder).config == library.config
+
+
+def test_a_collection_does_not_take_itself_in(library: Library, folder: Path) -> None:
+    with pytest.raises(ConfigError, match="lies inside"):
+        library.sync([library.folder.parent])
+
+
+def test_numbers_that_only_an_experiment_can_fit_are_refused(tmp_path: Path) -> None:
+    for wrong in ("threshold=fitted", "method={kind: fusion, by: log_odds}", "method={kind: fusion, by: convex}"):
+        with pytest.raises(ConfigError, match="fitted on the dev questions"):
+            Library.open(tmp_path, overrides=[f"retrieval.{wrong}"])
 
 
 def test_the_settings_are_kept_with_the_collection(library: Library, folder: Path) -> None:

@@ -7,7 +7,6 @@ not repeat them. Parsing, cutting, embedding, indexing and searching are other r
 from __future__ import annotations
 
 import difflib
-import fnmatch
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -25,18 +24,22 @@ from workbench.corpus import (
     check_matched,
     chunk_documents,
     cutter_version,
+    match_ids,
     read_files,
     reader_version,
     scan_folder,
 )
 from workbench.errors import ConfigError, EmptyCorpusError, StaleIndexError
 from workbench.knowledge import Change, Collection, FileMark, UpdateReport
-from workbench.models import CrossEncoderReranker, SentenceEmbedder, choose_device_and_dtype, find_model
+from workbench.locking import hold_writer_lock
+from workbench.models import CrossEncoderReranker, SentenceEmbedder, built_by, choose_device_and_dtype, find_model
 from workbench.retrieval import Pipeline, build_pipeline
 from workbench.runs import fingerprint, write_atomically
 from workbench.types import EVERYTHING, Chunk, Document, EmbedderIdentity, Float32, Found, ReadFailure, Scope
 
 SETTINGS = "library.yaml"
+SYNC_LOCK = "sync.lock"
+RULES_MARK = "metadata.rules"  # there: rules were given, so a sync without them is refused
 NO_RULES = FactRules(Path("no rules"))
 
 Progress = Callable[[SourceFile], None]  # called with each file that was read
@@ -100,13 +103,16 @@ class Library:
         return embedder
 
     def load_embedder(self) -> SentenceEmbedder:
-        """Load the embedder the settings name, whether the collection was built with it or not."""
+        """Load the embedder the settings name, whether the collection was built with it or not.
+
+        `auto` takes the backend the collection was built with, so that installing another makes no collection stale.
+        """
         models = self.config.models
-        return SentenceEmbedder(
-            find_model(models.embedder, kind="embedder"),
-            device=choose_device_and_dtype(models)[0],
-            backend=models.embedder_backend,
-        )
+        backend = models.embedder_backend
+        if backend == "auto" and Collection.exists(self.folder):
+            backend = built_by(self.collection.identity)
+        installed = find_model(models.embedder, kind="embedder")
+        return SentenceEmbedder(installed, device=choose_device_and_dtype(models)[0], backend=backend)
 
     @cached_property
     def collection(self) -> Collection:
@@ -129,21 +135,44 @@ class Library:
         )
 
     def close(self) -> None:
-        """Close the collection, if it was opened."""
+        """Close the collection, if it was opened; what is asked of the library next opens it again."""
         if "collection" in self.__dict__:
             self.collection.close()
-            del self.__dict__["collection"]
-            self.__dict__.pop("pipeline", None)
+        for part in ("collection", "embedder", "pipeline"):
+            self.__dict__.pop(part, None)
+
+    def take_embedder(self, name: str) -> None:
+        """Change the settings to another embedder, here and on disk, after the collection changed to it."""
+        models = self.config.models.model_copy(update={"embedder": name})
+        self.config = self.config.model_copy(update={"models": models})
+        self._remember_settings()
+        self.close()
 
     # -- filling -------------------------------------------------------------------------------------------------------
 
-    def plan(self, folders: Sequence[Path], *, facts: FactRules | None = None) -> SyncPlan:
+    def plan(self, folders: Sequence[Path], *, facts: FactRules | None = None, drop_facts: bool = False) -> SyncPlan:
         """Compare the files below `folders` with what is recorded, by content; nothing is parsed or changed.
 
+        Args:
+            folders: what the collection should mirror.
+            facts: users' own metadata and permissions.
+            drop_facts: take back what earlier rules said: without it, a sync that forgets the rules is refused, since
+                it would open every restricted document to everybody.
         Raises:
             EmptyCorpusError: a folder is missing, or no file matches: that must not empty a collection.
-            ConfigError: two folders have one name, a pattern is malformed, or a rule that sets readers matches nothing.
+            ConfigError: two folders have one name, a pattern is malformed, a rule that sets readers matches nothing,
+                the rules of the sync before are missing, or the collection lies inside a folder.
         """
+        if facts is None and not drop_facts and (self.folder / RULES_MARK).exists():
+            raise ConfigError(
+                f"{self.folder} was synced with metadata rules (permissions may be among them), none are given now; "
+                f"give them again: --metadata FILE, or take them back for all documents: --no-metadata"
+            )
+        for folder in folders:
+            if self.folder.resolve().is_relative_to(folder.resolve()):
+                raise ConfigError(
+                    f"the collection {self.folder} lies inside {folder} and would take itself in; move it"
+                )
         files = scan_folder(folders, self.config.include)
         if not files:
             named = ", ".join(str(folder) for folder in folders)
@@ -170,23 +199,47 @@ class Library:
         )
 
     def sync(
-        self, folders: Sequence[Path], *, facts: FactRules | None = None, on_progress: Progress | None = None
+        self,
+        folders: Sequence[Path],
+        *,
+        facts: FactRules | None = None,
+        drop_facts: bool = False,
+        on_plan: Callable[[SyncPlan], None] | None = None,
+        on_progress: Progress | None = None,
     ) -> SyncReport:
         """Add, change, move and remove exactly what changed below `folders`; interrupted, the same call goes on.
 
-        Files are parsed in children while earlier ones are cut and embedded.
+        Files are parsed in children while earlier ones are cut and embedded. `facts` and `drop_facts` as in `plan`.
 
         Raises:
             EmptyCorpusError, ConfigError: as `plan`.
-            StaleIndexError: the collection was built with another embedder.
+            StaleIndexError: the collection was built with another embedder; nothing was changed.
             BusyError: another process is writing; nothing was changed.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with hold_writer_lock(self.folder / SYNC_LOCK):
+            return self._sync(folders, facts, drop_facts, on_plan, on_progress)
+
+    def _sync(
+        self,
+        folders: Sequence[Path],
+        facts: FactRules | None,
+        drop_facts: bool,
+        on_plan: Callable[[SyncPlan], None] | None,
+        on_progress: Progress | None,
+    ) -> SyncReport:
+        if Collection.exists(self.folder):
+            self.collection.refresh()  # another process may have synced since it was opened
+            self._require_embedder()
+        plan = self.plan(folders, facts=facts, drop_facts=drop_facts)
+        if on_plan is not None:
+            on_plan(plan)
         if not Collection.exists(self.folder):
             Collection.create(self.folder, self.embedder.identity, index=self.config.index).close()
         self._remember_settings()
-        self._require_embedder()
+        if facts is not None:
+            write_atomically(self.folder / RULES_MARK, "synced with metadata rules\n")
         rules = facts or NO_RULES
-        plan = self.plan(folders, facts=facts)
         marks = self.collection.file_marks()
         gone = [*plan.removed, *(old for old, _ in plan.moved)]
         lost: list[Change] = []
@@ -196,6 +249,8 @@ class Library:
             files = [change.file.path for change in lost if change.file is not None]
             dropped = self._apply(lost, removed=_documents_of(files, marks))
             update = replace(update, removed=tuple(sorted(update.removed + dropped.removed)), n_chunks=dropped.n_chunks)
+        if drop_facts:
+            (self.folder / RULES_MARK).unlink(missing_ok=True)
         failures = [
             ReadFailure(mark.path, mark.kind, mark.reason)
             for mark in self.collection.file_marks().values()
@@ -205,6 +260,8 @@ class Library:
 
     def delete(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """Delete the documents whose ids match a glob of `patterns`; return their ids.
+
+        A document whose file is still there comes back with the next sync: remove the file too.
 
         Raises:
             ConfigError: a pattern matches no document.
@@ -220,12 +277,12 @@ class Library:
         known = [facts.id for facts in self.collection.documents()]
         wanted: set[str] = set()
         for pattern in patterns:
-            matching = {pattern} & set(known) or set(fnmatch.filter(known, pattern))
+            matching = [pattern] if pattern in known else match_ids(pattern, known)
             if not matching:
                 nearest = difflib.get_close_matches(pattern, known, n=1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else f"list them: workbench status {self.folder}"
+                hint = f"did you mean {nearest[0]!r}?" if nearest else f"`**` stands for any of its {len(known)} ids"
                 raise ConfigError(f"no document of {self.folder} matches {pattern!r}, nothing was done; {hint}")
-            wanted |= matching
+            wanted.update(matching)
         return sorted(wanted)
 
     # -- asking --------------------------------------------------------------------------------------------------------
@@ -320,8 +377,8 @@ class Library:
         except StaleIndexError as error:
             fault = str(error).partition(";")[0]
             raise StaleIndexError(
-                f"{fault}; embed it anew beside its readers: workbench reembed {self.folder} {identity.name} (or, if "
-                f"that was being promoted when it was interrupted: workbench reembed {self.folder} --promote)"
+                f"{fault}; embed it anew beside its readers: workbench reembed {self.folder} {identity.name} (or, if a "
+                f"reembed --promote or --rollback was interrupted, give it again)"
             ) from error
 
     def _remember_settings(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from workbench.config import ExperimentConfig
+from workbench.config import ExperimentConfig, leaves_to_fit
 from workbench.corpus import read_folder
 from workbench.errors import EmptyCorpusError
 from workbench.evaluation import (
@@ -32,13 +32,14 @@ from workbench.models import (
     HfChatTokenizer,
     InstalledModel,
     SentenceEmbedder,
+    built_by,
     choose_device_and_dtype,
     find_model,
     load_generator,
     load_tokenizer,
 )
 from workbench.prompting import PromptBuilder
-from workbench.retrieval import FusionFit, Pipeline, best_scores, build_pipeline, fit_method, narrow, needs_fit
+from workbench.retrieval import FusionFit, Pipeline, best_scores, build_pipeline, fit_method, narrow
 from workbench.runs import fingerprint
 from workbench.strategies import GoldPassages
 from workbench.types import EVERYTHING, Document, Frozen, Question, ReadFailure, Split
@@ -160,10 +161,15 @@ class Parts:
 
     @cached_property
     def embedder(self) -> SentenceEmbedder:
-        """The embedder, on the generator's device, computed by the backend the config names."""
-        return SentenceEmbedder(
-            self.embedder_files, device=self.device_and_dtype[0], backend=self.config.models.embedder_backend
-        )
+        """The embedder, on the generator's device, computed by the backend the config names.
+
+        `auto` takes the one the collection was built with, so that installing another makes no collection stale.
+        """
+        backend = self.config.models.embedder_backend
+        if backend == "auto" and Collection.exists(self.collection_folder):
+            with Collection.open(self.collection_folder, index=self.config.index) as collection:
+                backend = built_by(collection.identity)
+        return SentenceEmbedder(self.embedder_files, device=self.device_and_dtype[0], backend=backend)
 
     @cached_property
     def device_and_dtype(self) -> tuple[str, torch.dtype]:
@@ -189,7 +195,7 @@ class Parts:
     @cached_property
     def collection(self) -> Collection:
         """The collection, opened; it must have been indexed and fit the embedder."""
-        return Collection.open(self.collection_folder, self.embedder.identity)
+        return Collection.open(self.collection_folder, self.embedder.identity, index=self.config.index)
 
     @cached_property
     def reranker(self) -> CrossEncoderReranker:
@@ -210,7 +216,7 @@ class Parts:
     @property
     def learns_retrieval(self) -> bool:
         """Whether retrieval leaves anything to be fitted on dev questions."""
-        return needs_fit(self.config.retrieval.method) or self.config.retrieval.threshold == "fitted"
+        return bool(leaves_to_fit(self.config.retrieval))
 
     def fit_retrieval(self) -> RetrievalFit:
         """Fit what retrieval leaves to be learnt from the dev split: fusion weights first, then the threshold.

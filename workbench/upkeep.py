@@ -8,12 +8,11 @@ compares the two, `promote` makes it the active one, `rollback` goes back.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from workbench.config import dump_config, load_library_config
-from workbench.errors import ConfigError
+from workbench.config import LibraryConfig, Limits, ModelsConfig, dump_config, load_library_config
+from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import load_questions
 from workbench.knowledge import (
     Collection,
@@ -26,6 +25,7 @@ from workbench.knowledge import (
     drop_edition,
     export_collection,
     import_collection,
+    list_editions,
     promote_edition,
     purge_collection,
     reembed_collection,
@@ -35,10 +35,12 @@ from workbench.knowledge import (
     verify_collection,
 )
 from workbench.library import SETTINGS, Library
-from workbench.runs import fingerprint, write_atomically
+from workbench.models import find_model
+from workbench.runs import write_atomically
 from workbench.types import EmbedderIdentity, Question
 
 SAMPLED_QUESTIONS = 100
+GLOB_SIGNS = set("*?[")
 
 Progress = Callable[[int, int], None]  # done, to do: bytes, rows or texts
 
@@ -46,11 +48,16 @@ Progress = Callable[[int, int], None]  # done, to do: bytes, rows or texts
 def purge(library: Library, patterns: Sequence[str] = (), *, on_progress: Progress | None = None) -> PurgeReceipt:
     """Remove documents and all that earlier deletions left behind from the disk, prove it, return the receipt.
 
+    A pattern without signs is an id, there or not: a purge that was killed after its deletion is finished by the same
+    call, and the receipt tells which ids were unknown.
+
     Raises:
-        ConfigError: a pattern matches no document.
+        ConfigError: a glob matches no document.
         BusyError, IncompletePurgeError, OSError: as `purge_collection`.
     """
-    return purge_collection(library.collection, library.match(patterns), on_progress=on_progress)
+    plain = [pattern for pattern in patterns if not GLOB_SIGNS & set(pattern)]
+    globs = [pattern for pattern in patterns if GLOB_SIGNS & set(pattern)]
+    return purge_collection(library.collection, [*plain, *library.match(globs)], on_progress=on_progress)
 
 
 def verify(library: Library, *, on_progress: Progress | None = None) -> list[Finding]:
@@ -83,23 +90,24 @@ def export(library: Library, path: Path, *, on_progress: Progress | None = None)
     return export_collection(library.folder, path, settings=dump_config(library.config), on_progress=on_progress)
 
 
-def import_(path: Path, folder: Path, *, on_progress: Progress | None = None) -> Manifest:
-    """Make a library from an exported file, which is not trusted. Raises what `import_collection` raises.
+def import_(path: Path, folder: Path, *, on_progress: Progress | None = None) -> tuple[Manifest, str]:
+    """Make a library from an exported file, which is not trusted; return what it holds, and what of it was not taken.
 
-    Its settings are those of the file where they are sound settings of this program, else the defaults.
+    Of its settings the limits of parsing are not taken, and none that this program does not read: then the defaults
+    apply. Raises what `import_collection` raises.
     """
-    manifest = import_collection(path, folder, on_progress=on_progress)
-    if manifest.settings:
-        write_atomically(folder / SETTINGS, manifest.settings)
-        try:
-            load_library_config(folder / SETTINGS)
-        except ConfigError as error:
-            (folder / SETTINGS).unlink()
-            raise ConfigError(
-                f"{path} brought settings that this program does not take ({error}); the collection in {folder} is "
-                f"whole: give it settings with the next command, --config FILE"
-            ) from error
-    return manifest
+    manifest = import_collection(path, folder, settings_name=SETTINGS, on_progress=on_progress)
+    defaults = ModelsConfig(embedder=manifest.identity.name)
+    try:
+        config = load_library_config(folder / SETTINGS if manifest.settings else None)
+        note = ""
+    except ConfigError as error:
+        config, note = (
+            LibraryConfig(models=defaults),
+            f"its settings are not this program's, the defaults apply: {error}",
+        )
+    write_atomically(folder / SETTINGS, dump_config(config.model_copy(update={"limits": Limits()})))
+    return manifest, note
 
 
 def reembed(
@@ -109,60 +117,73 @@ def reembed(
 
     Args:
         library: stays on its embedder until `promote`.
-        embedder: name or folder of the other model.
+        embedder: the other model, by the name it is kept under.
         questions: questions with relevant spans; None: asked with words drawn from the chunks, good to compare only.
     Raises:
+        ConfigError: there are no documents, it is the embedder in use, or one of the two is not known by its name.
         StaleIndexError: another second edition is there; promote or drop it first.
         BusyError: another process is writing; what was embedded stays for the next attempt.
     """
+    collection = library.collection
+    if not collection.n_documents:
+        raise ConfigError(f"{library.folder} holds no documents; fill it: workbench sync {library.folder} FOLDER")
     models = library.config.models.model_copy(update={"embedder": embedder})
     other = Library(library.folder, library.config.model_copy(update={"models": models}))
     reading = other.load_embedder()
+    other.close()
+    for identity in (collection.identity, reading.identity):
+        _find_by_name(identity)
+    if reading.identity == collection.identity:
+        raise ConfigError(f"{library.folder} is searched with {embedder!r} already; name another embedder")
     reembed_collection(
-        library.collection,
+        collection,
         reading.identity,
         reading.embed_documents,
         partial(other.cut, offsets=reading),
         settings=library.cutting,
         on_progress=on_progress,
     )
-    for identity, one in ((library.collection.identity, library), (reading.identity, other)):
-        write_atomically(_settings_of(library.folder, identity), dump_config(one.config))
-    asked = _questions(library.collection, questions)
-    return compare_editions(library.collection, asked, library.embedder.embed_questions, reading.embed_questions)
+    asked = _questions(collection, questions)
+    return compare_editions(collection, asked, library.embedder.embed_questions, reading.embed_questions)
 
 
 def promote(library: Library) -> str:
     """Make the newer edition the active one; return its embedder's name. Raises what `promote_edition` raises."""
+    _find_by_name(list_editions(library.collection)[-1].identity)
     identity = promote_edition(library.collection)
-    _take_settings(library.folder, identity)
+    library.take_embedder(identity.name)
     return identity.name
 
 
 def rollback(library: Library) -> str:
     """Make the older edition active again; return its embedder's name. Raises what `rollback_edition` raises."""
+    _find_by_name(list_editions(library.collection)[0].identity)
     identity = rollback_edition(library.collection)
-    _take_settings(library.folder, identity)
+    library.take_embedder(identity.name)
     return identity.name
 
 
 def drop(library: Library) -> str | None:
     """Delete the edition that is not active; return its embedder's name, None where there is none."""
     identity = drop_edition(library.collection)
-    if identity is None:
-        return None
-    _settings_of(library.folder, identity).unlink(missing_ok=True)
-    return identity.name
+    return identity.name if identity else None
 
 
-def _settings_of(folder: Path, identity: EmbedderIdentity) -> Path:
-    """Where the settings of an edition wait while there are two."""
-    return folder / f"library.{fingerprint(asdict(identity))[:12]}.yaml"
+def _find_by_name(identity: EmbedderIdentity) -> None:
+    """Make sure that an edition's embedder is kept under its name, which the settings will give from then on.
 
-
-def _take_settings(folder: Path, identity: EmbedderIdentity) -> None:
-    """Make an edition's settings the library's; done again after a kill it does the same."""
-    write_atomically(folder / SETTINGS, _settings_of(folder, identity).read_text(encoding="utf-8"))
+    Raises:
+        ConfigError: no model of that name is here, or it is another one.
+    """
+    try:
+        found = find_model(identity.name, kind="embedder")
+    except MissingModelError:
+        found = None
+    if found is None or found.fingerprint != identity.fingerprint:
+        raise ConfigError(
+            f"embedder {identity.name!r} is not kept under that name, so no later command could find it; keep it: "
+            f"workbench models add FOLDER --name {identity.name}"
+        )
 
 
 def _questions(collection: Collection, path: Path | None) -> Sequence[Question]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import ConfigError
 from workbench.evaluation import mean_interval
-from workbench.evaluation.calibration import ThresholdFit, fit_log_odds, fit_threshold, report_threshold
+from workbench.evaluation.calibration import ThresholdFit, fit_log_odds, fit_threshold, rate_errors
 
 LOW = [0.1 * place for place in range(10)]  # 0.0 ... 0.9
 HIGH = [score + 2 for score in LOW]
@@ -74,11 +74,8 @@ def test_nothing_found_is_refused_by_every_threshold() -> None:
     fit = fit_threshold(HIGH, [None] * 10)
     assert fit.threshold == HIGH[0]  # below the first score is nothing to stand between
     assert fit.auroc == 1.0
-    report = report_threshold(-1e9, [1.0, None], [None])
-    assert report.rates.false_refusals is not None
-    assert report.rates.false_refusals.mean == 0.5
-    assert report.rates.false_answers is not None
-    assert report.rates.false_answers.mean == 0.0
+    assert fit.fitted.false_answers is not None
+    assert fit.fitted.false_answers.mean == 0.0
 
 
 def test_too_few_of_a_kind_are_refused_with_their_counts() -> None:
@@ -93,12 +90,12 @@ def test_scores_that_tell_nothing_are_refused(answerable: list[float | None]) ->
         fit_threshold(answerable, unanswerable)
 
 
-def test_a_test_split_may_lack_a_kind() -> None:
-    report = report_threshold(1.0, [0.5, 1.0, 2.0, 3.0], [])
-    assert report.auroc is None
-    assert report.rates.false_answers is None
-    assert report.rates.false_refusals is not None
-    assert report.rates.false_refusals.mean == 0.25
+def test_errors_are_counted_kind_for_kind_and_a_split_may_lack_one() -> None:
+    both = rate_errors([False, True, True, True, True, False], [True, True, True, True, False, False])
+    assert both.false_refusals is not None
+    assert both.false_answers is not None
+    assert (both.false_refusals.mean, both.false_answers.mean) == (0.25, 0.5)
+    assert rate_errors([True], [True]).false_answers is None
 
 
 def test_what_is_no_score_is_refused() -> None:

@@ -44,6 +44,9 @@ def sync(
     folders: Folders,
     *,
     metadata: Facts = None,
+    no_metadata: Annotated[
+        bool, typer.Option("--no-metadata", help="take back what earlier --metadata rules said, permissions too")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan; read and change nothing")] = False,
     config: Settings = None,
     overrides: Overrides = [],  # noqa: B006  (typer copies defaults)
@@ -53,17 +56,26 @@ def sync(
 
     from workbench.corpus import read_facts
 
+    if metadata is not None and no_metadata:
+        raise typer.BadParameter("give --metadata or --no-metadata, not both")
     facts = None if metadata is None else read_facts(metadata)
     with open_library(collection, config, overrides) as library:
-        plan = library.plan(folders, facts=facts)
-        for line in plan.unmatched:
-            typer.echo(line, err=True)
         if dry_run:
-            _show_plan(plan)
+            _show_plan(library.plan(folders, facts=facts, drop_facts=no_metadata))
             return
-        n_bytes = sum(file.size for file in plan.to_read)
-        with progress_bar(total=n_bytes, unit="B", unit_scale=True, desc="sync", disable=n_bytes == 0) as bar:
-            report = library.sync(folders, facts=facts, on_progress=lambda file: _advance(bar, file.size))
+        with progress_bar(unit="B", unit_scale=True, desc="sync") as bar:
+
+            def begin(plan: SyncPlan) -> None:
+                _warn(plan)
+                bar.reset(total=sum(file.size for file in plan.to_read))
+
+            report = library.sync(
+                folders,
+                facts=facts,
+                drop_facts=no_metadata,
+                on_plan=begin,
+                on_progress=lambda file: _advance(bar, file.size),
+            )
     _show_report(report)
 
 
@@ -92,12 +104,19 @@ def delete(
     collection: CollectionFolder,
     patterns: Annotated[list[str], typer.Argument(metavar="PATTERN...", help="ids or globs, such as 'old/**'")],
 ) -> None:
-    """Delete documents: found by no search from now on. Their bytes leave the disk with `purge`."""
+    """Delete documents: no search finds them, until a sync reads their files again; `purge` removes their bytes."""
     with open_library(collection) as library:
         deleted = library.delete(patterns)
+        events = list(library.collection.events)
     for id_ in deleted:
         typer.echo(id_)
-    typer.echo(f"deleted {len(deleted)} documents; remove their bytes: workbench purge {collection}", err=True)
+    typer.echo(
+        f"deleted {len(deleted)} documents; where their files are still there, the next sync brings them back; remove "
+        f"their bytes: workbench purge {collection}",
+        err=True,
+    )
+    for event in events:
+        typer.echo(event, err=True)
 
 
 def status(collection: CollectionFolder) -> None:
@@ -140,7 +159,13 @@ def _show_report(report: SyncReport) -> None:
         typer.echo(event, err=True)
 
 
+def _warn(plan: SyncPlan) -> None:
+    for line in plan.unmatched:
+        typer.echo(line, err=True)
+
+
 def _show_plan(plan: SyncPlan) -> None:
+    _warn(plan)
     for name, files in (("add", plan.added), ("change", plan.changed)):
         for file in files:
             typer.echo(f"{name:7}{file.id} ({file.size} bytes)")

@@ -29,6 +29,8 @@ def purge(
     with open_library(collection) as library, _progress("search", "B") as show:
         receipt = upkeep.purge(library, patterns or (), on_progress=show)
     typer.echo(json.dumps(asdict(receipt), indent=2, ensure_ascii=False))
+    if receipt.unknown:
+        typer.echo(f"not there (purged before, or mistyped): {', '.join(receipt.unknown)}", err=True)
 
 
 def verify(collection: CollectionFolder) -> None:
@@ -81,13 +83,15 @@ def import_(
     from workbench import upkeep
 
     with _progress("check", "rows") as show:
-        manifest = upkeep.import_(file, collection, on_progress=show)
+        manifest, note = upkeep.import_(file, collection, on_progress=show)
     typer.echo(f"{collection}: {manifest.n_documents} documents, {manifest.n_chunks} chunks")
+    if note:
+        typer.echo(note, err=True)
 
 
 def reembed(
     collection: CollectionFolder,
-    embedder: Annotated[str | None, typer.Argument(help="the other embedder: a name or a folder")] = None,
+    embedder: Annotated[str | None, typer.Argument(help="the other embedder, by the name it is kept under")] = None,
     *,
     questions: Annotated[
         Path | None, typer.Option(help="questions with relevant spans to compare by; none: words of the chunks")

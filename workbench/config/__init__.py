@@ -26,6 +26,7 @@ from workbench.config.knowledge import (
     RerankConfig,
     RetrievalConfig,
     RetrieverConfig,
+    leaves_to_fit,
 )
 from workbench.config.load import dump_config, load_config, load_library_config
 
@@ -54,6 +55,7 @@ __all__ = [
     "SplitConfig",
     "TrainingConfig",
     "dump_config",
+    "leaves_to_fit",
     "load_config",
     "load_library_config",
 ]

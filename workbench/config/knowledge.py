@@ -159,6 +159,15 @@ class RetrievalConfig(Knobs):
         return self
 
 
+def leaves_to_fit(retrieval: RetrievalConfig) -> list[str]:
+    """Return which knobs ask for numbers that only dev questions can give."""
+    method = retrieval.method
+    fused = isinstance(method, FusionConfig) and (
+        method.by == "log_odds" or (method.by == "convex" and method.weights is None)
+    )
+    return [*(["method.by"] if fused else []), *(["threshold"] if retrieval.threshold == "fitted" else [])]
+
+
 class LibraryConfig(Knobs):
     """A collection on its own: how its documents are read, cut, embedded, indexed and found."""
 
@@ -168,3 +177,12 @@ class LibraryConfig(Knobs):
     chunking: ChunkingConfig = ChunkingConfig()
     index: IndexConfig = IndexConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
+
+    @model_validator(mode="after")
+    def _needs_no_dev_questions(self) -> LibraryConfig:
+        if left := leaves_to_fit(self.retrieval):
+            raise ValueError(
+                f"retrieval.{left[0]} is fitted on the dev questions of an experiment, and a collection on its own has "
+                "none; take by: rank, or by: convex with weights, and a number as threshold"
+            )
+        return self

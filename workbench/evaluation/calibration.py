@@ -31,14 +31,6 @@ class ErrorRates(Frozen):
     false_refusals: Interval | None  # share of the answerable questions that were refused
 
 
-class ThresholdReport(Frozen):
-    """A threshold on questions it was not fitted on."""
-
-    threshold: float
-    auroc: float | None  # None: a kind is missing
-    rates: ErrorRates
-
-
 class ThresholdFit(Frozen):
     """A threshold and what it costs: a question is answered if its best hit scores `threshold` or more."""
 
@@ -122,15 +114,9 @@ def fit_threshold(
     )
 
 
-def report_threshold(
-    threshold: float, answerable: Sequence[float | None], unanswerable: Sequence[float | None]
-) -> ThresholdReport:
-    """Say how often `threshold` errs on other questions, given by the score of their best hit (None: nothing found)."""
-    scores, kinds = _as_arrays(answerable, unanswerable)
-    both = bool(len(answerable)) and bool(len(unanswerable))
-    return ThresholdReport(
-        threshold=threshold, auroc=_auroc(scores, kinds) if both else None, rates=_rates(scores >= threshold, kinds)
-    )
+def rate_errors(answered: Sequence[bool], answerable: Sequence[bool]) -> ErrorRates:
+    """Say how often a threshold erred on questions it was not fitted on: which it let through, which had an answer."""
+    return _rates(np.asarray(answered, dtype=bool), np.asarray(answerable, dtype=bool))
 
 
 def _as_arrays(answerable: Sequence[float | None], unanswerable: Sequence[float | None]) -> tuple[Float64, Bool]:

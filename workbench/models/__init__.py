@@ -2,7 +2,7 @@
 
 from workbench.models.catalogue import CatalogueEntry, ModelKind, load_catalogue
 from workbench.models.chat import HfChatTokenizer
-from workbench.models.embedding import SentenceEmbedder
+from workbench.models.embedding import SentenceEmbedder, built_by
 from workbench.models.fetching import fetch_model
 from workbench.models.loading import choose_device_and_dtype, load_generator, load_tokenizer
 from workbench.models.reranking import CrossEncoderReranker
@@ -18,6 +18,7 @@ __all__ = [
     "ModelRow",
     "SentenceEmbedder",
     "add_folder",
+    "built_by",
     "choose_device_and_dtype",
     "fetch_model",
     "find_model",

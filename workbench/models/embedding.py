@@ -169,6 +169,11 @@ def _build_openvino(model: SentenceTransformer, installed: InstalledModel, names
     return OpenVinoEncoder(encoder, installed, names=names)
 
 
+def built_by(identity: EmbedderIdentity) -> Backend:
+    """Return the backend that computed the vectors of a collection with this stamp."""
+    return "openvino" if identity.backend.startswith("openvino") else "torch"
+
+
 def _load(installed: InstalledModel, device: str) -> SentenceTransformer:
     import torch
     from sentence_transformers import SentenceTransformer

@@ -1,6 +1,9 @@
-"""The answer in one sentence a split: which arm leads, by how much over the next, or that it is undecided."""
+"""The findings in sentences: which arm leads a split, by how much or undecided; and how often a threshold errs."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from workbench.report.figures import SCORE_NAMES, score_text
 from workbench.report.rows import Summary, compare, is_control
@@ -35,3 +38,30 @@ def lead_sentence(summary: Summary, split: str) -> str:
         f"Undecided between **{best}** ({score}{NO_BREAK}{score_text(metric, means[best])}) and **{second}** "
         f"({score_text(metric, means[second])}): the {gap} between them may be chance."
     )
+
+
+def refusal_sentences(summary: Summary) -> list[str]:
+    """Return what retrieval.threshold did, dev first; nothing where none is set."""
+    refusals = summary.get("refusals")
+    if not refusals:
+        return []
+    told = [f"Questions whose best passage scores below {refusals['threshold']:.4g} are answered without the model."]
+    if dev := refusals["dev"]:
+        told.append(
+            f"Fitted on dev (AUROC {dev['auroc']:.3f}): {_rates(dev['fitted'])}; "
+            f"cross-validated: {_rates(dev['cross_validated'])}."
+        )
+    return [*told, *(f"On {split} test questions: {_rates(rates)}." for split, rates in refusals["test"].items())]
+
+
+def _rates(rates: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name.replace('_', NO_BREAK)} {'not measured' if rates[name] is None else _share(rates[name])}"
+        for name in ("false_answers", "false_refusals")
+    )
+
+
+def _share(interval: Sequence[float | None]) -> str:
+    mean, low, high, n = interval
+    within = "" if low is None or high is None else f" [{low:.1%}, {high:.1%}]"
+    return f"{mean:.1%}{within} of {n}".replace(" ", NO_BREAK)

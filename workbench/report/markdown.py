@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from workbench.report.data import ReportData
 from workbench.report.figures import SCORE_NAMES, SPLIT_NAMES, SPLIT_NOTES, arm_note, unplaced_note
-from workbench.report.findings import lead_sentence
+from workbench.report.findings import lead_sentence, refusal_sentences
 from workbench.report.rows import Cell, Summary, cost_table, kind_table, reference_pairs, retrieval_table, score_table
 
 
@@ -24,6 +24,8 @@ def render_markdown(data: ReportData) -> str:
     if retrieval_rows:
         rows = ([split, *map(_with_interval, cells)] for split, cells in retrieval_rows)
         parts += ["## Retrieval", _table(["split", *names], rows)]
+    if told := refusal_sentences(summary):
+        parts += ["## Refusals", " ".join(told)]
     for split, name in SPLIT_NAMES.items():
         arms, kinds = kind_table(summary, split)
         if kinds:

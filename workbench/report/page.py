@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from workbench.report.data import ReportData
 from workbench.report.examples import pick_examples
 from workbench.report.figures import SCORE_NAMES, SPLIT_NAMES, SPLIT_NOTES, arm_note, unplaced_note
-from workbench.report.findings import lead_sentence
+from workbench.report.findings import lead_sentence, refusal_sentences
 from workbench.report.plots import arm_colours, plot_forest, plot_loss, plot_quality_against_cost, plot_retrieval
 from workbench.report.rows import (
     PairRow,
@@ -53,6 +53,7 @@ def render_page(data: ReportData) -> str:
             split_names=SPLIT_NAMES,
             examples=pick_examples(data),
             failures=data.failures,
+            refusals=refusal_sentences(summary),
             config_yaml=data.config_yaml,
             manifest=list(_flat(data.manifest)),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
-from workbench.config import DenseConfig, FusionConfig, LexicalConfig, RetrievalConfig, RetrieverConfig
+from workbench.config import DenseConfig, FusionConfig, LexicalConfig, RetrievalConfig, RetrieverConfig, leaves_to_fit
 from workbench.contracts import ChunkStore, Embedder, Reranker, Retriever
 from workbench.errors import ConfigError
 from workbench.filters import parse_filter
@@ -46,7 +46,6 @@ __all__ = [
     "fuse_convex",
     "fuse_log_odds",
     "narrow",
-    "needs_fit",
 ]
 
 
@@ -82,17 +81,10 @@ def fit_method(
     Raises:
         ConfigError: too few questions with relevant spans.
     """
-    if not isinstance(config, FusionConfig) or not needs_fit(config):
+    if not isinstance(config, FusionConfig) or "method.by" not in leaves_to_fit(RetrievalConfig(method=config)):
         return None
     parts = [_build_part(part, collection, embedder) for part in config.parts]
     return fit_fusion(config, parts, collection, questions, scope=scope)
-
-
-def needs_fit(config: RetrieverConfig) -> bool:
-    """Whether the method has numbers to be learnt from dev questions."""
-    return isinstance(config, FusionConfig) and (
-        config.by == "log_odds" or (config.by == "convex" and config.weights is None)
-    )
 
 
 def build_pipeline(

@@ -163,3 +163,22 @@ def test_questions_on_an_unreadable_document_are_asked_and_missed(experiment: Pa
     summary = json.loads((out / "summary.json").read_text())
     assert summary["failures"][0]["source"] == "fjord.md"
     assert summary["splits"]["new"]["retrieval"]["hit@5"]["mean"] < 1.0
+
+
+def test_what_retrieval_refuses_is_not_generated_and_is_reported(experiment: Path, tmp_path: Path) -> None:
+    arms = "arms={base: {strategy: closed_book}, rag: {strategy: rag}}"
+    out = run(experiment, tmp_path / "out", arms, "retrieval.method={kind: lexical}", "retrieval.threshold=1.0")
+    summary = json.loads((out / "summary.json").read_text())
+    records = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+    refused = [one for one in records if one["stop_reason"] == "refused"]
+    assert {one["arm"] for one in refused} == {"rag"}
+    assert {one["answer"] for one in refused} == {"not in the documents"}
+    assert 0 < len(refused) < sum(one["arm"] == "rag" for one in records)
+    rates = summary["refusals"]["test"]["new"]
+    wrong = [one for one in refused if one["split"] == "new" and one["kind"] != "unanswerable"]
+    asked = [one for one in records if (one["arm"], one["split"]) == ("rag", "new") and one["kind"] != "unanswerable"]
+    assert rates["false_refusals"][0] == len(wrong) / len(asked)
+    assert "## Refusals" in (out / "report.md").read_text()
+    assert "are answered without the model" in (out / "report.html").read_text()
+    plain = run(experiment, tmp_path / "plain", arms)
+    assert json.loads((plain / "summary.json").read_text())["refusals"] is None

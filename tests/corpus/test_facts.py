@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.corpus import FactRule, FactRules, apply_facts, check_matched, parse_readers, read_document, read_facts
+from workbench.corpus import (
+    FactRule,
+    FactRules,
+    apply_facts,
+    check_matched,
+    match_ids,
+    parse_readers,
+    read_document,
+    read_facts,
+)
 from workbench.errors import ConfigError, UnreadableDocumentError
 from workbench.types import Document
 
@@ -213,3 +222,115 @@ def test_front_matter_that_names_nobody_hides_the_file_instead_of_showing_it(fro
 def test_everybody_may_be_said_in_front_matter(tmp_path: Path) -> None:
     document = read_document(write(tmp_path, "a.md", "---\nreaders: '*'\n---\n\nSome words.\n"), tmp_path)
     assert document.readers is None
+
+
+OWN_KEYS = {
+    "a.csv": "Path,READERS,team\na.md,hr,x\n",
+    "b.csv": "path;team; Readers \na.md;x;hr\n",
+    "a.jsonl": '{"PATH": "a.md", " Readers": ["hr"], "team": "x"}\n',
+    "b.jsonl": '{"path": "a.md", "ｒｅａｄｅｒｓ": "hr", "team": "x"}\n',
+    "a.yaml": "- Path: a.md\n  READERS: [hr]\n  team: x\n",
+    "b.yaml": "- &guarded {path: b.md, Readers: [hr], team: x}\n- {<<: *guarded, path: a.md}\n",
+}
+
+
+@pytest.mark.parametrize("name", OWN_KEYS)
+def test_readers_and_path_are_known_however_they_are_written(name: str, tmp_path: Path) -> None:
+    rules = read_facts(write(tmp_path, name, OWN_KEYS[name]))
+    assert dict(rules.rules[-1].facts) == {"team": "x"}
+    assert apply_facts(make_document("a.md"), rules).readers == ("hr",)
+
+
+NEAR_KEYS = ["reader", "Readres", "raeders", "readers_", "Readers (groups)", "allowed readers", "allowedReaders"]
+
+
+@pytest.mark.parametrize("key", [*NEAR_KEYS, "read\u200bers", "r\u0435aders"])  # the last with a Cyrillic letter
+@pytest.mark.parametrize("name", ["m.csv", "m.jsonl", "m.yaml"])
+def test_a_key_that_nearly_says_readers_is_refused_instead_of_shown_to_everybody(
+    key: str, name: str, tmp_path: Path
+) -> None:
+    rows = {
+        "m.csv": f"path,{key}\na.md,hr\n",
+        "m.jsonl": f'\n{{"path": "a.md", "{key}": ["hr"]}}\n',
+        "m.yaml": f"\n- path: a.md\n  ? {key}\n  : [hr]\n",
+    }
+    with pytest.raises(ConfigError, match=rf"^{name}:2: `.*` reads like `readers`"):
+        read_facts(write(tmp_path, name, rows[name]))
+
+
+def test_no_single_slip_of_the_finger_makes_another_key_of_readers(tmp_path: Path) -> None:
+    word = "readers"
+    slips = {word[:n] + word[n + 1 :] for n in range(7)}
+    slips |= {word[:n] + other + word[n + 1 :] for n in range(7) for other in "xq_1é"}
+    slips |= {word[:n] + other + word[n:] for n in range(8) for other in "xq_1é"}
+    slips |= {word[:n] + word[n + 1] + word[n] + word[n + 2 :] for n in range(6)}
+    text = "".join(f'{{"path": "a.md", "{slip}": ["hr"]}}\n' for slip in sorted(slips))
+    with pytest.raises(ConfigError, match=rf"\n\.\.\. and {len(slips) - 20} more$"):
+        read_facts(write(tmp_path, "m.jsonl", text))
+
+
+def test_keys_that_only_share_letters_with_readers_are_facts(tmp_path: Path) -> None:
+    keys = ["years", "read", "ready", "readme", "orders", "address", "leader", "header", "proofreader"]
+    rules = read_facts(write(tmp_path, "m.csv", f"path,{','.join(keys)}\na.md{',x' * len(keys)}\n")).rules
+    assert dict(rules[0].facts) == dict.fromkeys(keys, "x")
+
+
+DOUBLES = {
+    "a.csv": ("path,readers,Readers\na.md,hr,*\n", "1: the header is"),
+    "a.jsonl": ('\n{"path": "a.md", "readers": ["hr"], "readers": ["*"]}\n', "2: .*names `readers` twice"),
+    "b.jsonl": ('{"path": "a.md", "readers": ["hr"], "READERS": ["*"]}\n', "1: `readers` and `READERS`"),
+    "c.jsonl": ('{"path": "a.md", "Path": "b.md", "team": "x"}\n', "1: `path` and `Path`"),
+    "d.jsonl": ('{"path": "a.md", "readers": null, "Readers": "*"}\n', "1: `readers` and `Readers`"),
+    "a.yaml": ("- path: a.md\n  readers: [hr]\n  readers: ['*']\n", "1: is not YAML.*duplicate key"),
+    "b.yaml": ("- team: y\n  path: b\n- path: a.md\n  readers: [hr]\n  Readers: '*'\n", "3: `readers` and `Readers`"),
+}
+
+
+@pytest.mark.parametrize("name", DOUBLES)
+def test_no_key_is_said_twice(name: str, tmp_path: Path) -> None:
+    text, fault = DOUBLES[name]
+    with pytest.raises(ConfigError, match=f"^{name}:{fault}"):
+        read_facts(write(tmp_path, name, text))
+
+
+BROKEN = {
+    "a.csv": ('"pa"th,team\na.md,x\n', "1: is not CSV"),
+    "b.csv": ("path,team\na.md,x\n[z-a].txt,y\n", r"3: .*'\[z-a\]\.txt' is no pattern.*z-a"),
+    "a.jsonl": ('\n{"path": "a.md", "year": ' + "9" * 5_000 + "}\n", "2: cannot be read.*5000 digits"),
+    "b.jsonl": ('{"path": "[z-a].txt", "team": "x"}\n', "1: .* is no pattern"),
+    "a.yaml": ("- {path: a.md, team: x}\n- {path: '[z-a].txt', team: x}\n", "2: .* is no pattern"),
+    "b.yaml": ("- path: a.md\n  year: " + "9" * 5_000 + "\n", "1: is not YAML"),
+    "c.yaml": ("- path: a.md\n  year: !!int\n", "1: is not YAML"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_no_library_can_read_is_a_fault_with_its_line(name: str, tmp_path: Path) -> None:
+    text, fault = BROKEN[name]
+    with pytest.raises(ConfigError, match=f"^{name}:{fault}"):
+        read_facts(write(tmp_path, name, text))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [
+        ("a/b.md", ["a/b.md"]),
+        ("./a/b.md", ["a/b.md"]),
+        ("a/*", ["a/b.md", "a/x[1].md"]),
+        ("*.md", ["top.md"]),
+        ("**/*.md", ["top.md", "a/b.md", "a/c/d.md", "a/x[1].md"]),
+        ("a/**", ["a/b.md", "a/c/d.md", "a/x[1].md"]),
+        ("a/x[1].md", ["a/x[1].md"]),
+        ("a[.-0]b.md", []),  # a range never crosses folders either
+        ("a[^x]b.md", []),
+        ("[a--b]*", None),
+        ("[z-a]", None),
+    ],
+)
+def test_a_pattern_picks_ids_as_a_rule_does(pattern: str, matched: list[str] | None) -> None:
+    ids = ["top.md", "a/b.md", "a/c/d.md", "a/x[1].md"]
+    if matched is None:
+        with pytest.raises(ConfigError, match="is no pattern"):
+            match_ids(pattern, ids)
+    else:
+        assert match_ids(pattern, ids) == matched

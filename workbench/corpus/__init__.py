@@ -15,7 +15,15 @@ from workbench.corpus.csv import read_csv
 from workbench.corpus.docx import read_docx
 from workbench.corpus.eml import read_eml
 from workbench.corpus.epub import read_epub
-from workbench.corpus.facts import FactRule, FactRules, apply_facts, check_matched, parse_readers, read_facts
+from workbench.corpus.facts import (
+    FactRule,
+    FactRules,
+    apply_facts,
+    check_matched,
+    match_ids,
+    parse_readers,
+    read_facts,
+)
 from workbench.corpus.folder import cutter_version, read_folder, reader_version, scan_folder
 from workbench.corpus.html import read_html
 from workbench.corpus.isolation import RETRIED_KINDS, read_files
@@ -41,6 +49,7 @@ __all__ = [
     "chunk_document",
     "chunk_documents",
     "cutter_version",
+    "match_ids",
     "parse_readers",
     "read_document",
     "read_facts",

@@ -9,6 +9,8 @@ import csv
 import io
 import json
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +21,7 @@ from ruamel.yaml.error import YAMLError
 from workbench.types import Fact
 
 Row = tuple[int, dict[str, Any]]  # the line it begins on, counted from 1, and its values by key
+OWN_KEYS = ("path", "readers")  # of a row; all others are facts
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})")  # 007 is a name, not a number
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?")
@@ -28,8 +31,13 @@ def read_csv_rows(text: str, faults: list[str]) -> Iterator[Row]:
     """Yield (line, row). A column is numbers where each filled cell is one; an empty cell says nothing."""
     first = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
-    header = [name.strip() for name in next(reader, [])]
-    if "path" not in header or len(set(header)) < len(header):
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        faults.append(f"1: is not CSV: {error}")
+        return
+    folded = [fold_key(name) for name in header]
+    if "path" not in folded or len(set(header)) < len(header) or max(map(folded.count, OWN_KEYS)) > 1:
         faults.append(f"1: the header is {header}; it names a column once, `path` among them")
         return
     rows: list[tuple[int, list[str]]] = []
@@ -46,7 +54,7 @@ def read_csv_rows(text: str, faults: list[str]) -> Iterator[Row]:
     typed = [_typed(list(column)) for column in zip(*(cells for _, cells in rows), strict=True)]
     for n, (line, cells) in enumerate(rows):
         row = {name: column[n] for name, column in zip(header, typed, strict=True)}
-        row |= {name: cell for name, cell in zip(header, cells, strict=True) if name in ("path", "readers")}
+        row |= {name: cell for name, cell in zip(header, cells, strict=True) if fold_key(name) in OWN_KEYS}
         yield line, row
 
 
@@ -55,9 +63,12 @@ def read_json_rows(text: str, faults: list[str]) -> Iterator[Row]:
     for line, content in enumerate(text.split("\n"), start=1):
         if content.strip():
             try:
-                row = json.loads(content)
+                row = json.loads(content, object_pairs_hook=_unite)
             except (json.JSONDecodeError, RecursionError) as error:
                 faults.append(f"{line}: is not JSON: {error}")
+                continue
+            except ValueError as error:  # a key twice, or a number of thousands of digits
+                faults.append(f"{line}: cannot be read: {error}")
                 continue
             if isinstance(row, dict):
                 yield line, row
@@ -69,7 +80,7 @@ def read_yaml_rows(text: str, faults: list[str]) -> Iterator[Row]:
     """Yield (line, row) of a list of mappings; types are YAML 1.2's, dates included."""
     try:
         tree = YAML().load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, TypeError, LookupError, RecursionError, AttributeError) as error:
         faults.append(f"1: is not YAML: {' '.join(str(error).split())}")
         return
     if not isinstance(tree, CommentedSeq):
@@ -81,6 +92,18 @@ def read_yaml_rows(text: str, faults: list[str]) -> Iterator[Row]:
             yield line, {str(key): value for key, value in row.items()}
         else:
             faults.append(f"{line}: is {row!r}, expected keys: `- path: manuals/**`, others below it")
+
+
+def fold_key(key: str) -> str:
+    """Return a key as it counts where it has a meaning: whatever its case, its width and the blanks around it."""
+    return unicodedata.normalize("NFKC", key).casefold().strip()
+
+
+def _unite(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for key, n in Counter(key for key, _ in pairs).items():
+        if n > 1:  # Python would keep the last: for readers, perhaps everybody
+            raise ValueError(f"an object names `{key}` twice")
+    return dict(pairs)
 
 
 def _typed(column: Sequence[str]) -> list[Fact | None]:

@@ -2,7 +2,8 @@
 
 A file of rules, CSV, JSON lines or YAML: each names files by `path` (a document's id, or a glob) and gives values.
 Later rules win over earlier ones, and rules win over what the document says of itself. Permissions fail closed:
-nothing is read from an empty `readers`, and a rule about readers that matches no file is an error.
+nothing is read from an empty `readers`, a key that nearly says it is no fact, and a rule about readers that matches no
+file is an error.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workbench.corpus.fact_rows import ROW_READERS
+from workbench.corpus.fact_rows import OWN_KEYS, ROW_READERS, fold_key
 from workbench.errors import ConfigError
 from workbench.filters import COMBINATIONS
 from workbench.types import Document, Fact
@@ -26,6 +27,8 @@ TAKEN_KEYS = {"id", "source", "title", *COMBINATIONS}  # a filter knows them as 
 _LISTED = re.compile(r"\[(.*)\]", re.DOTALL)
 _GLOB_PARTS = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 _MAX_FAULTS = 20  # shown; the rest is counted
+_WORDS = re.compile(r"[^\W_]+")
+_NEAR = 0.8  # difflib's ratio: reader, readres and leaders lie above, years, orders and leader below
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,11 @@ class FactRule:
 
 
 class FactRules:
-    """All rules of one file, in its order; rules for single files are looked up, not searched."""
+    """All rules of one file, in its order; rules for single files are looked up, not searched.
+
+    Raises:
+        ConfigError: the path of a rule is no pattern.
+    """
 
     def __init__(self, file: Path, rules: Iterable[FactRule] = ()) -> None:
         self.file = file
@@ -49,7 +56,7 @@ class FactRules:
         for n, rule in enumerate(self.rules):
             self._exact.setdefault(rule.path, []).append((n, rule))  # globs too: a name may hold brackets
             if any(sign in rule.path for sign in "*?["):
-                self._globs.append((n, rule, re.compile(_to_regex(rule.path), re.DOTALL).fullmatch))
+                self._globs.append((n, rule, _compile_glob(rule.path)))
 
     def matching(self, id_: str) -> list[FactRule]:
         """Return the rules for this document, in the file's order."""
@@ -65,6 +72,17 @@ def apply_facts(document: Document, rules: FactRules) -> Document:
         metadata |= rule.facts
         readers = readers if rule.readers is None else rule.readers
     return replace(document, metadata=metadata, readers=None if readers == EVERYBODY else readers)
+
+
+def match_ids(pattern: str, ids: Sequence[str]) -> list[str]:
+    """Return those of `ids`, in their order, that the `path` of a rule would match: a document's id, or a glob.
+
+    Raises:
+        ConfigError: it is no pattern.
+    """
+    path = _clean_path(pattern)
+    matches = _compile_glob(path)
+    return [id_ for id_ in ids if id_ in (pattern, path) or matches(id_)]
 
 
 def check_matched(rules: FactRules, ids: Sequence[str]) -> list[str]:
@@ -134,18 +152,22 @@ def parse_readers(written: object) -> tuple[str, ...]:
 
 def _to_rule(row: dict[str, Any], line: int, faults: list[str]) -> FactRule | None:
     n_before = len(faults)
-    path = row.get("path")
+    own = _find_own_keys(row, line, faults)
+    path = row.get(own.get("path", ""))
     if not isinstance(path, str) or not path.strip():
         faults.append(f"{line}: `path` is {path!r}; name a file by its path below the folder, or several: manuals/**")
+        path = ""
     readers = None
-    if "readers" in row:
-        try:
-            readers = parse_readers(row["readers"] if row["readers"] is not None else "")
-        except ConfigError as error:
-            faults.append(f"{line}: {error}")
+    try:
+        _compile_glob(_clean_path(path))
+        if "readers" in own:
+            written = row[own["readers"]]
+            readers = parse_readers("" if written is None else written)
+    except ConfigError as error:
+        faults.append(f"{line}: {error}")
     facts: dict[str, Fact] = {}
     for key, value in row.items():
-        if key in ("path", "readers") or value is None:
+        if fold_key(key) in OWN_KEYS or value is None:
             continue
         if key in TAKEN_KEYS or not key.strip():
             faults.append(f"{line}: `{key}` has a meaning of its own in filters; call it otherwise, such as my_{key}")
@@ -155,7 +177,25 @@ def _to_rule(row: dict[str, Any], line: int, faults: list[str]) -> FactRule | No
             )
         else:
             facts[key] = fact
-    return FactRule(str(path).strip().removeprefix("./"), facts, readers, line) if len(faults) == n_before else None
+    return FactRule(_clean_path(path), facts, readers, line) if len(faults) == n_before else None
+
+
+def _find_own_keys(row: Mapping[str, Any], line: int, faults: list[str]) -> dict[str, str]:
+    """Return how a row writes `path` and `readers`; a second one is a fault, and so is what nearly says `readers`."""
+    own: dict[str, str] = {}
+    for key in row:
+        name = fold_key(key)
+        if name in own:
+            faults.append(f"{line}: `{own[name]}` and `{key}` are both `{name}`; keep one")
+        elif name in OWN_KEYS:
+            own[name] = key
+        elif "readers" in name or difflib.get_close_matches("readers", [name, *_WORDS.findall(name)], 1, _NEAR):
+            faults.append(f"{line}: `{key}` reads like `readers`, who may find the file; write that, or another word")
+    return own
+
+
+def _clean_path(path: str) -> str:
+    return path.strip().removeprefix("./")
 
 
 def _to_fact(value: object) -> Fact | None:
@@ -171,14 +211,23 @@ def _to_fact(value: object) -> Fact | None:
     return None
 
 
+def _compile_glob(glob: str) -> Callable[[str], object]:
+    try:
+        return re.compile(_to_regex(glob), re.DOTALL).fullmatch
+    except re.error as error:
+        raise ConfigError(f"{glob!r} is no pattern: {error.msg}; a range in brackets goes up: [a-z]") from error
+
+
 def _to_regex(glob: str) -> str:
-    """Return the pattern behind a glob; `**/` is any folders or none, as in corpus.include."""
+    """Return the regular expression of a glob; `**/` is any folders or none, as in corpus.include."""
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = []
     for part in _GLOB_PARTS.findall(glob):
         if len(part) > 2 and part.startswith("["):
-            members = part[1:-1].replace("\\", "\\\\")
-            parts.append(f"[^{members[1:]}/]" if members.startswith("!") else f"[{members}]")
+            # Python reads more into brackets than a glob: \, [ and doubled signs.
+            members = re.sub(r"[\\[&~|]|(?<=-)-", r"\\\g<0>", part[1:-1])
+            members = f"^{members[1:]}" if members.startswith("!") else members
+            parts.append(f"(?!/)[{members}]")
         else:
             parts.append(known.get(part) or re.escape(part))
     return "".join(parts)

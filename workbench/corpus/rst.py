@@ -46,7 +46,7 @@ _LISTS = ("bullet_list", "enumerated_list", "definition_list", "field_list", "op
 
 
 def read_rst(path: Path) -> Parsed:
-    """Read a reStructuredText file. Raises UnreadableDocumentError: binary, encoding, too long, nested too deep."""
+    """Read a reStructuredText file. Raises UnreadableDocumentError: binary, encoding, permissions, length, depth."""
     raw, encoding = read_text(path)
     source, front = split_front_matter(clean_text(raw), path.name)
     if len(source) > MAX_CHARACTERS:
@@ -62,6 +62,7 @@ def read_rst(path: Path) -> Parsed:
     except Exception as error:  # docutils' transforms raise what they meet, RecursionError for one
         message = f"{path.name} cannot be parsed: {type(error).__name__}: {error}"
         raise UnreadableDocumentError(message, "damaged") from error
+    check_readers(tree, path.name)
     fields = read_fields(tree)
     title = str(front.pop("title", "")) or fields.pop("title", "")
     own = describe(text, format_="rst", encoding=encoding, hidden=[invisible_letters(raw)])
@@ -87,6 +88,15 @@ def read_fields(tree: Node) -> dict[str, str]:
                 elif field.tagname != "address":
                     found[field.tagname] = squeeze_spaces(field.astext())
     return found
+
+
+def check_readers(tree: Node, name: str) -> None:
+    """Raise UnreadableDocumentError where a field `readers` stands that `read_fields` does not find, or two do."""
+    fields = tree.findall(lambda node: node.tagname == "field")
+    parents = [field.parent.tagname for field in fields if field[0].astext().strip().casefold() == "readers"]
+    if parents not in ([], ["docinfo"]):
+        message = f"{name}: a field `readers` counts once, right at the top or under the only title; move it there"
+        raise UnreadableDocumentError(message, "permissions")
 
 
 def read_nodes(parent: Node, *, level: int, opened: int = 0) -> Iterator[Piece]:

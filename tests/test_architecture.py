@@ -10,7 +10,7 @@ FLOORS = (
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "library", "upkeep", "bench"},
+    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "bench"},
     {"cli"},
     {"__main__"},
 )

@@ -20,7 +20,7 @@ from workbench.contracts import Finder
 from workbench.corpus import chunk_documents, cutter_version
 from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
-from workbench.evaluation.calibration import rate_errors
+from workbench.evaluation.calibration import summarise_refusals
 from workbench.evaluation.runner import Arm, answer_questions, refuse
 from workbench.hardware import PeakMemory, describe_machine, describe_versions
 from workbench.inputs import answer_inputs, fit_inputs, index_inputs, train_inputs
@@ -44,7 +44,7 @@ from workbench.training import (
     show_rows,
     train_adapter,
 )
-from workbench.types import Answer, CaseRecord, PassageRecord, Question, Split, StopReason
+from workbench.types import Answer, CaseRecord, PassageRecord, Question, Split
 
 CASES = "cases.jsonl"
 FIRST_ROWS = "first_rows.json"  # what the first rows show, and what they teach, for a person to check
@@ -248,7 +248,9 @@ class Bench:
             retrieval_depth=config.retrieval.depth,
             seed=config.seed,
         )
-        summary["refusals"] = self._refusals(records)
+        if config.retrieval.threshold is not None:
+            fit, given = self.fitted.threshold, config.retrieval.threshold
+            summary["refusals"] = summarise_refusals(records, questions, config.arms, given if fit is None else fit)
         write_atomically(run.path("config.yaml"), dump_config(config))
         write_json(run.path("manifest.json"), self._manifest(answered["made_with"]))
         write_json(run.path("training.json"), {name: self._curve(name) for name in trained})
@@ -258,24 +260,6 @@ class Bench:
         write_atomically(run.path("predictions.jsonl"), "".join(f"{line}\n" for line in lines))
         write_json(run.path("summary.json"), summary)
         return summary
-
-    def _refusals(self, records: Sequence[CaseRecord]) -> dict[str, Any] | None:
-        """Say what the threshold did: on dev where it was fitted, and on the test questions of the first such arm."""
-        if self.config.retrieval.threshold is None:
-            return None
-        arm = next((name for name, one in self.config.arms.items() if one.strategy == "rag"), None)
-        by_id = self.parts.questions.by_id
-        splits = {}
-        for split in (Split.SEEN, Split.NEW):
-            asked = [one for one in records if one.arm == arm and one.split is split and one.error is None]
-            answered = [one.stop_reason is not StopReason.REFUSED for one in asked]
-            splits[split.value] = rate_errors(answered, [by_id[one.question_id].answerable for one in asked])
-        fit = self.fitted.threshold
-        return {
-            "threshold": fit.threshold if fit else self.config.retrieval.threshold,
-            "dev": fit.model_dump(mode="json") if fit else None,
-            "test": {name: rates.model_dump(mode="json") for name, rates in splits.items()},
-        }
 
     def _curve(self, name: str) -> dict[str, Any]:
         progress = read_progress(self.run_folder.path(f"train-{name}"))

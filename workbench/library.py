@@ -17,7 +17,6 @@ from typing import Self
 from workbench.config import LibraryConfig, dump_config, load_library_config
 from workbench.contracts import TokenOffsets
 from workbench.corpus import (
-    RETRIED_KINDS,
     FactRules,
     SourceFile,
     apply_facts,
@@ -32,6 +31,7 @@ from workbench.corpus import (
 from workbench.errors import ConfigError, EmptyCorpusError, StaleIndexError
 from workbench.knowledge import Change, Collection, FileMark, UpdateReport
 from workbench.locking import hold_writer_lock
+from workbench.mirroring import SyncPlan, compare_files
 from workbench.models import CrossEncoderReranker, SentenceEmbedder, built_by, choose_device_and_dtype, find_model
 from workbench.retrieval import Pipeline, build_pipeline
 from workbench.runs import fingerprint, write_atomically
@@ -43,19 +43,6 @@ RULES_MARK = "metadata.rules"  # there: rules were given, so a sync without them
 NO_RULES = FactRules(Path("no rules"))
 
 Progress = Callable[[SourceFile], None]  # called with each file that was read
-
-
-@dataclass(frozen=True, slots=True)
-class SyncPlan:
-    """What a sync will do, told by the files' bytes alone. Paths in order; a moved file is in no other list."""
-
-    added: tuple[SourceFile, ...]
-    changed: tuple[SourceFile, ...]  # bytes, reader, metadata rules or chunking differ from what was recorded
-    moved: tuple[tuple[str, str], ...]  # old path, new path
-    removed: tuple[str, ...]
-    n_unchanged: int
-    unmatched: tuple[str, ...]  # metadata rules that match no file, one line each
-    to_read: tuple[SourceFile, ...]  # added, changed and the moved ones under their new path
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,20 +170,7 @@ class Library:
         rules = facts or NO_RULES
         unmatched = check_matched(rules, [file.id for file in files])
         marks = self.collection.file_marks() if Collection.exists(self.folder) else {}
-        added = [file for file in files if file.id not in marks]
-        changed = [file for file in files if file.id in marks and self._differs(file, marks[file.id], rules)]
-        vanished = sorted(marks.keys() - {file.id for file in files})
-        moved = _match_moves(added, {path: marks[path] for path in vanished})
-        arrived, left = set(moved.values()), set(moved)
-        return SyncPlan(
-            added=tuple(file for file in added if file.id not in arrived),
-            changed=tuple(changed),
-            moved=tuple(sorted(moved.items())),
-            removed=tuple(path for path in vanished if path not in left),
-            n_unchanged=len(files) - len(added) - len(changed),
-            unmatched=tuple(unmatched),
-            to_read=tuple(sorted((*added, *changed), key=lambda file: file.id)),
-        )
+        return compare_files(files, marks, lambda file: self._reader(file, rules), unmatched)
 
     def sync(
         self,
@@ -321,10 +295,6 @@ class Library:
         said = [(rule.path, rule.facts, rule.readers) for rule in rules.matching(file.id)]
         return fingerprint(reader_version(), self.cutting, said)
 
-    def _differs(self, file: SourceFile, mark: FileMark, rules: FactRules) -> bool:
-        retried = mark.document_id is None and mark.kind in RETRIED_KINDS
-        return retried or mark.sha256 != file.sha256 or mark.reader != self._reader(file, rules)
-
     def _changes(
         self,
         files: Sequence[SourceFile],
@@ -386,15 +356,6 @@ class Library:
         path = self.folder / SETTINGS
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_atomically(path, text)
-
-
-def _match_moves(added: Sequence[SourceFile], vanished: dict[str, FileMark]) -> dict[str, str]:
-    """Return old path → new path for files whose bytes stayed: both in order of path, each path once."""
-    waiting: dict[str, list[str]] = {}
-    for path in sorted(vanished, reverse=True):
-        if vanished[path].document_id is not None:
-            waiting.setdefault(vanished[path].sha256, []).append(path)
-    return {waiting[file.sha256].pop(): file.id for file in added if file.sha256 and waiting.get(file.sha256)}
 
 
 def _documents_of(paths: Sequence[str], marks: Mapping[str, FileMark]) -> list[str]:

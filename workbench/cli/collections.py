@@ -14,7 +14,8 @@ from workbench.cli.app import Overrides
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from workbench.library import Library, SyncPlan, SyncReport
+    from workbench.library import Library, SyncReport
+    from workbench.mirroring import SyncPlan
     from workbench.types import Scope
 
 CollectionFolder = Annotated[Path, typer.Argument(metavar="COLLECTION", help="the collection's folder")]

@@ -9,14 +9,16 @@ Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953 (intervals).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.config import ArmConfig
 from workbench.errors import ConfigError
 from workbench.evaluation.statistics import Interval, mean_interval
-from workbench.types import Bool, Frozen
+from workbench.types import Bool, CaseRecord, Frozen, Question, Split, StopReason
 
 Float64 = NDArray[np.float64]
 MIN_OF_EACH_KIND = 10  # fewer: even 0 errors would only say "below 28 %"
@@ -117,6 +119,28 @@ def fit_threshold(
 def rate_errors(answered: Sequence[bool], answerable: Sequence[bool]) -> ErrorRates:
     """Say how often a threshold erred on questions it was not fitted on: which it let through, which had an answer."""
     return _rates(np.asarray(answered, dtype=bool), np.asarray(answerable, dtype=bool))
+
+
+def summarise_refusals(
+    records: Sequence[CaseRecord],
+    questions: Sequence[Question],
+    arms: Mapping[str, ArmConfig],
+    threshold: ThresholdFit | float | str,
+) -> dict[str, Any]:
+    """Return what a threshold did: on dev where it was fitted, and on the test questions of the first arm it serves."""
+    fit = threshold if isinstance(threshold, ThresholdFit) else None
+    arm = next((name for name, one in arms.items() if one.strategy == "rag"), None)
+    by_id = {question.id: question for question in questions}
+    rates = {}
+    for split in (Split.SEEN, Split.NEW):
+        asked = [one for one in records if (one.arm, one.split, one.error) == (arm, split, None)]
+        answered = [one.stop_reason is not StopReason.REFUSED for one in asked]
+        rates[split.value] = rate_errors(answered, [by_id[one.question_id].answerable for one in asked])
+    return {
+        "threshold": fit.threshold if fit else threshold,
+        "dev": fit.model_dump(mode="json") if fit else None,
+        "test": {name: errors.model_dump(mode="json") for name, errors in rates.items()},
+    }
 
 
 def _as_arrays(answerable: Sequence[float | None], unanswerable: Sequence[float | None]) -> tuple[Float64, Bool]:

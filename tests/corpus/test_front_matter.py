@@ -133,3 +133,11 @@ def test_a_field_of_restructuredtext_is_a_permission_or_hides_the_file(
     source: str, expected: tuple[str, ...] | str | None, tmp_path: Path
 ) -> None:
     assert read_head(source, tmp_path, suffix=".rst") == expected
+
+
+def test_a_page_whose_front_matter_names_readers_is_shown_to_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("---\nreaders: [hr]\n---\n<p>The salaries of all of us, for nobody but the office.</p>")
+    with pytest.raises(UnreadableDocumentError) as caught:
+        read_document(path, tmp_path)
+    assert caught.value.kind == "permissions"

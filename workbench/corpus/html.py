@@ -17,6 +17,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from workbench.corpus.assembly import Piece, assemble, choose_title, format_table
 from workbench.corpus.cleaning import read_bytes, squeeze_spaces
 from workbench.corpus.describing import describe, invisible_letters
+from workbench.corpus.front_matter import refuse_readers
 from workbench.corpus.guards import decode_text_file
 from workbench.corpus.hiding import hides
 from workbench.errors import UnreadableDocumentError
@@ -46,6 +47,9 @@ _MAX_INDENTS = 8  # deeper nesting is not shown: hostile pages would grow with i
 _LAYOUT_SIGNS = "h1, h2, h3, h4, h5, h6, table table, pre, article, section"
 
 
+FRONT_MATTER_BYTES = 256_000  # of the beginning, where front matter could stand
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """An HTML page, read: what people see, what is hidden from them, and what its head says."""
@@ -59,8 +63,15 @@ class Page:
 
 
 def read_html(path: Path) -> Parsed:
-    """Read an HTML file. Raises UnreadableDocumentError for binary files and pages without visible words."""
-    page = read_page(read_bytes(path), path.name)
+    """Read an HTML file.
+
+    Raises:
+        UnreadableDocumentError: a binary file, a page without visible words, or front matter that names readers, which
+            nobody would heed here.
+    """
+    data = read_bytes(path)
+    refuse_readers(data[:FRONT_MATTER_BYTES].decode(errors="replace"), path.name)  # site generators put it into pages
+    page = read_page(data, path.name)
     text, blocks = assemble(page.pieces)
     if not text:
         raise UnreadableDocumentError(f"{path.name} shows no words: its page is empty or drawn by scripts", "no_text")

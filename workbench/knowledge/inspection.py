@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Any
 
 from workbench.errors import DamagedCollectionError
-from workbench.knowledge.judging import has_types, judge_chunk, judge_document, judge_edition, judge_mark, judge_vector
+from workbench.knowledge.judging import judge_chunk, judge_document, judge_edition, judge_mark, judge_vector
 from workbench.knowledge.ledger import Ledger
 from workbench.knowledge.records import DOCUMENT_COLUMNS, EDITION_COLUMNS, FILE_COLUMNS, Records
-from workbench.knowledge.rows import digest
+from workbench.knowledge.rows import digest, has_types
 from workbench.types import EmbedderIdentity
 
 Progress = Callable[[int, int], None]  # rows read, rows there are
@@ -115,8 +115,13 @@ def inspect_rows(store: Records, on_progress: Progress | None = None) -> Inspect
             _compare_ledgers(store, found, documents_sha256)
     except DamagedCollectionError as error:
         found.whole = False
-        found.note(Part.FILE, store.path.name, f"cannot be read to its end: {error}")
+        found.note(Part.FILE, store.path.name, f"cannot be read to its end: {drop_advice(error)}")
     return found
+
+
+def drop_advice(error: Exception) -> str:
+    """Return what an error says is wrong, without the command that follows: here the findings are what is asked for."""
+    return str(error).partition(";")[0]
 
 
 def _inspect_file(store: Records, found: Inspection) -> None:

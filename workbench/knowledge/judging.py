@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from workbench.knowledge.rows import digest, key_chunk, read_chunk_body, read_identity_body
+from workbench.knowledge.rows import digest, has_types, key_chunk, read_chunk_body, read_identity_body
 from workbench.knowledge.schema import SegmentRecord
 from workbench.types import BlockKind, EmbedderIdentity
 
@@ -107,8 +107,3 @@ def judge_mark(row: Sequence[Any]) -> str:
     if not named or not has_types((*row[:4], *row[5:]), str, str, int, str, str, str, bytes):
         return ANOTHER_KIND
     return "" if row[-1] == digest(row[:-1]) else "is altered"
-
-
-def has_types(values: Sequence[object], *types: type) -> bool:
-    """Say whether each value is of its type; SQLite lets any column hold any."""
-    return all(type(value) is wanted for value, wanted in zip(values, types, strict=True))

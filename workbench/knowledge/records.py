@@ -17,6 +17,7 @@ from workbench.knowledge.rows import (
     DocumentFacts,
     FileMark,
     digest,
+    has_types,
     read_chunk_body,
     read_document,
     read_facts,
@@ -71,14 +72,14 @@ class Records(Database):
     def vouched(self) -> tuple[int, bytes]:
         """Return the number of the active edition and the SHA-256 of the documents' ledger, from the state row."""
         row = self.first("SELECT active, documents_sha256, digest FROM state")
-        if row is None or row[-1] != digest(row[:-1]):
+        if row is None or not has_types(row, int, bytes, bytes) or row[-1] != digest(row[:-1]):
             raise self.damaged("has lost or altered its state row")
         return row[0], row[1]
 
     def edition(self, number: int) -> Edition:
         """Return one edition. Raises DamagedCollectionError for one that is not there."""
         row = self.first(f"SELECT {EDITION_COLUMNS} FROM editions WHERE number = ?", (number,))
-        if row is None or row[-1] != digest(row[:-1]):
+        if row is None or not has_types(row, int, str, bytes, str, bytes) or row[-1] != digest(row[:-1]):
             raise self.damaged(f"has lost or altered edition {number}")
         return Edition(number, read_identity_body(row[1]), row[2], read_segments_body(row[3]))
 
@@ -127,7 +128,7 @@ class Records(Database):
             raise self._unknown("documents", id_)
         *columns, body = row
         facts = self._read_facts(columns)
-        if columns[3] != digest((facts.title, body)):
+        if type(body) is not str or columns[3] != digest((facts.title, body)):
             raise self.damaged(f"has lost or altered the text of document {id_!r}")
         return read_document(facts, body)
 
@@ -135,7 +136,8 @@ class Records(Database):
         """Return what became of each source file, by path."""
         marks = {}
         for row in self.rows(f"SELECT {FILE_COLUMNS} FROM files ORDER BY path"):
-            if row[-1] != digest(row[:-1]) or holds_bytes(row[:-1]):
+            types = (str, str, int, str, type(None) if row[4] is None else str, str, str, bytes)
+            if not has_types(row, *types) or row[-1] != digest(row[:-1]):
                 raise self.damaged(f"has altered what it knows of file {row[0]!r}")
             marks[row[0]] = FileMark(*row[:-1])
         return marks
@@ -246,22 +248,19 @@ class Records(Database):
 
     def _read_facts(self, row: Sequence[Any]) -> DocumentFacts:
         _, id_, source, content, facts, mark, whole = row
-        if mark != digest((id_, content, facts)) or whole != digest((mark, source)) or holds_bytes((id_, source)):
+        sound = has_types(row, int, str, str, bytes, str, bytes, bytes)
+        if not sound or mark != digest((id_, content, facts)) or whole != digest((mark, source)):
             raise self.damaged(f"has altered document {id_!r}")
         return read_facts(id_, source, facts)
 
     def _read_chunk(self, row: Sequence[Any]) -> StoredChunk:
         number, id_, document_id, place, key, body, mark = row
-        if mark != digest((id_, document_id, place, key, body)) or holds_bytes((id_, document_id)):
+        sound = has_types(row, int, str, str, int, bytes, str, bytes)
+        if not sound or mark != digest((id_, document_id, place, key, body)):
             raise self.damaged(f"has altered chunk {id_!r}")
         return StoredChunk(number, place, read_chunk_body(id_, document_id, body))
 
-    def _read_vector(self, id_: str, key: bytes | None, vector: bytes | None, mark: bytes | None) -> Float32:
-        if key is None or vector is None or mark != digest((key, vector)):
+    def _read_vector(self, id_: str, key: object, vector: Any, mark: object) -> Float32:
+        if not has_types((key, vector, mark), bytes, bytes, bytes) or mark != digest((key, vector)):
             raise self.damaged(f"has lost or altered the vector of chunk {id_!r}")
         return np.frombuffer(vector, dtype=np.float32)
-
-
-def holds_bytes(values: Sequence[object]) -> bool:
-    """Say whether some text came as bytes: one bit tells SQLite which it is, and they have the same digest."""
-    return any(isinstance(value, bytes) for value in values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any, NamedTuple
@@ -51,10 +51,18 @@ class KeyedChunk(NamedTuple):
 
 
 def digest(values: Iterable[object]) -> bytes:
-    """Return the SHA-256 of `values` with their lengths, so that no two lists of values share one."""
+    """Return the SHA-256 of `values` with their lengths, so that no two lists of texts share one.
+
+    A text, its bytes and a number of its digits are the same here: whoever compares digests looks at the types first.
+    """
     contents = [value if isinstance(value, bytes) else str(value).encode() for value in values]
     lengths = [len(content).to_bytes(8, "big") for content in contents]
     return hashlib.sha256(b"".join(chain.from_iterable(zip(lengths, contents, strict=True)))).digest()
+
+
+def has_types(values: Sequence[object], *types: type) -> bool:
+    """Say whether each value is of its type; SQLite lets any column hold any."""
+    return all(type(value) is wanted for value, wanted in zip(values, types, strict=True))
 
 
 def key_chunk(chunk: Chunk) -> KeyedChunk:

@@ -63,6 +63,10 @@ class DamagedCollectionError(WorkbenchError, ValueError):
     """A collection's files do not match their checksums and cannot be rebuilt from its database."""
 
 
+class CollectionVersionError(WorkbenchError, ValueError):
+    """Another version of this program wrote a collection. It is not damaged: `verify` and `repair` leave it alone."""
+
+
 class IncompletePurgeError(WorkbenchError, RuntimeError):
     """A purge found bytes of what it removed; the message names the file. What was deleted stays deleted."""
 

@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 
 from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, make_document
-from workbench.errors import BusyError, DamagedCollectionError, MissingCollectionError, StaleIndexError
+from workbench.errors import (
+    BusyError,
+    CollectionVersionError,
+    DamagedCollectionError,
+    MissingCollectionError,
+    StaleIndexError,
+)
 from workbench.knowledge import Change, Collection, FileMark, searching, segments
 from workbench.knowledge.inspection import Part
 from workbench.knowledge.reembed import reembed_collection
@@ -318,10 +324,27 @@ def test_a_repair_that_was_stopped_is_repeated(folder: Path) -> None:
 def test_who_may_repair(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingCollectionError):
         repair(tmp_path / "nothing")
-    with pytest.raises(MissingCollectionError):
+    with pytest.raises(MissingCollectionError, match=r"workbench sync .*nothing DOCUMENTS"):
         verify_collection(tmp_path / "nothing")
     with hold_writer_lock(folder / "writer.lock"), pytest.raises(BusyError):
         repair(folder)
+
+
+def test_a_collection_of_another_version_is_not_called_damaged_and_not_replaced(folder: Path) -> None:
+    alter(folder, "PRAGMA user_version = 3")
+    before = (folder / "collection.sqlite").read_bytes()
+    with pytest.raises(CollectionVersionError, match="schema version 3"):
+        verify_collection(folder)
+    with pytest.raises(CollectionVersionError, match="schema version 3"):
+        repair(folder, drop_damaged=True)
+    assert (folder / "collection.sqlite").read_bytes() == before
+
+
+def test_findings_of_a_repair_do_not_advise_a_repair(folder: Path) -> None:
+    (folder / "collection.sqlite").write_bytes(b"x" * 9000)
+    (finding,) = verify_collection(folder)
+    assert "not a database" in finding.fault
+    assert "workbench repair" not in finding.fault
 
 
 def test_verifying_disturbs_neither_readers_nor_a_writer(folder: Path) -> None:

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BusyError, CollectionVersionError, DamagedCollectionError
+from workbench.errors import BusyError, DamagedCollectionError
+from workbench.knowledge.refusals import refuse_damaged, refuse_version
 from workbench.knowledge.schema import SCHEMA_VERSION, expected_schema, read_schema
 
 WAIT_SECONDS = 1.5  # for another program that locks the database
@@ -121,10 +122,7 @@ class Database:
 
     def damaged(self, fault: str) -> DamagedCollectionError:
         """Return the error that says what is wrong with this database and how to go on."""
-        folder = self.path.parent
-        return DamagedCollectionError(
-            f"{self.path} {fault}; mend it: workbench repair {folder} (a run's: remove {folder}, workbench index CONFIG)"
-        )
+        return refuse_damaged(self.path, fault)
 
     @contextmanager
     def named_faults(self) -> Iterator[None]:
@@ -157,12 +155,7 @@ class Database:
             self._connection.execute(f"PRAGMA {pragma}")
         found = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if found not in (0, SCHEMA_VERSION):  # 0: nobody has written it yet, so it is an empty or a foreign file
-            folder = self.path.parent
-            raise CollectionVersionError(
-                f"{self.path} has schema version {found}, this program reads {SCHEMA_VERSION}; use the version of "
-                f"workbench that made it, or fill a new folder: workbench sync NEW_FOLDER DOCUMENTS... (a run's: remove "
-                f"{folder}, workbench index CONFIG)"
-            )
+            raise refuse_version(self.path, found, SCHEMA_VERSION)
         # A flipped bit in a table's definition could switch off a constraint, or rename a column, unseen by SQLite.
         if read_schema(self._connection) != expected_schema():
             raise self.damaged("holds other tables than this program makes")

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.config import IndexConfig
-from workbench.errors import DamagedCollectionError, MissingCollectionError
+from workbench.errors import DamagedCollectionError
 from workbench.knowledge.collection import DATABASE, LOCK, SEGMENTS, Collection
-from workbench.knowledge.inspection import Finding, Inspection, Part, Progress
+from workbench.knowledge.inspection import Finding, Inspection, Part, Progress, drop_advice
 from workbench.knowledge.masks import Masks
 from workbench.knowledge.mending import Tools, choose_active, mend_rows
+from workbench.knowledge.refusals import refuse_missing
 from workbench.knowledge.schema import create_database
 from workbench.knowledge.segments import remove_other_segments
 from workbench.knowledge.store import Store
@@ -68,14 +69,13 @@ def repair_collection(
 
     Raises:
         MissingCollectionError: there is no collection.
+        CollectionVersionError: another version of this program made it; nothing was changed, whatever was asked for.
         DamagedCollectionError: documents are damaged or lost, and `drop_damaged` is not set; nothing was changed.
         StaleIndexError: the collection's embedder is another than `identity`; nothing was changed.
         BusyError: another process is writing; nothing was changed.
     """
     if not Collection.exists(folder):
-        raise MissingCollectionError(
-            f"{folder} holds no {DATABASE}; make the collection: workbench sync {folder} FOLDER"
-        )
+        raise refuse_missing(folder / DATABASE)
     with hold_writer_lock(folder / LOCK):
         store, found = _open(folder, on_progress)
         if store is None:
@@ -100,7 +100,7 @@ def _open(folder: Path, on_progress: Progress | None) -> tuple[Store | None, Ins
         store = Store(folder / DATABASE)
     except DamagedCollectionError as error:
         found = Inspection(whole=False)
-        found.note(Part.FILE, DATABASE, f"cannot be opened: {error}")
+        found.note(Part.FILE, DATABASE, f"cannot be opened: {drop_advice(error)}")
         return None, found
     found = inspect_collection(store, folder / SEGMENTS, N_SEARCHES, on_progress)
     if not found.whole:

@@ -24,11 +24,12 @@ def find_vectors(store: Records, view: View, vector: Float32, *, k: int, scope: 
         ValueError: `k` is below 1.
     """
     check_k(k)
-    dimension = view.state.edition.identity.dimension
-    if vector.shape != (dimension,):
+    identity = view.state.edition.identity
+    if vector.shape != (identity.dimension,):
+        folder = store.path.parent
         raise StaleIndexError(
-            f"the question's vector has shape {vector.shape}, the collection's have {(dimension,)}; "
-            "ask with the embedder the collection was built with: workbench index CONFIG builds it anew"
+            f"the question's vector has shape {vector.shape}, the collection's have {(identity.dimension,)}; ask with "
+            f"its embedder, {identity.name!r}, or give it the question's: workbench reembed {folder} EMBEDDER"
         )
     rows, scores = [], []
     for segment, allowed in zip(view.segments, view.masks.of(scope), strict=True):

@@ -102,7 +102,7 @@ class VectorSegment:
         if query.shape != wanted:
             raise StaleIndexError(
                 f"the question's vector has shape {query.shape}, the collection's have {wanted}; "
-                "ask with the embedder the collection was built with: workbench index CONFIG builds it anew"
+                "ask with the collection's embedder, or give it yours: workbench reembed FOLDER EMBEDDER"
             )
         if k < 1:
             raise ValueError(f"k is {k}, must be at least 1")

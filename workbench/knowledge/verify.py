@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import DamagedCollectionError, MissingCollectionError
+from workbench.errors import DamagedCollectionError
 from workbench.knowledge.analysis import hash_words
 from workbench.knowledge.collection import DATABASE, SEGMENTS
 from workbench.knowledge.editions import Pinned, pin_segments
-from workbench.knowledge.inspection import Finding, Inspection, Part, Progress, inspect_rows
+from workbench.knowledge.inspection import Finding, Inspection, Part, Progress, drop_advice, inspect_rows
 from workbench.knowledge.oracle import check_searches
 from workbench.knowledge.records import Records
+from workbench.knowledge.refusals import refuse_missing
 from workbench.knowledge.schema import State
 from workbench.knowledge.segments import Kept, Segment, UnusableSegmentError
 from workbench.knowledge.view import View, build_view
@@ -37,16 +38,15 @@ def verify_collection(folder: Path, *, n_searches: int = 20, on_progress: Progre
 
     Raises:
         MissingCollectionError: there is none.
+        CollectionVersionError: another version of this program made it; it is not damaged.
         BusyError, PermissionError, OSError: the files cannot be read now; that says nothing about them.
     """
     if not (folder / DATABASE).exists():
-        raise MissingCollectionError(
-            f"{folder} holds no {DATABASE}; make the collection: workbench sync {folder} FOLDER"
-        )
+        raise refuse_missing(folder / DATABASE)
     try:
         store = Records(folder / DATABASE)
     except DamagedCollectionError as error:
-        return [Finding(Part.FILE, DATABASE, f"cannot be opened: {error}")]
+        return [Finding(Part.FILE, DATABASE, f"cannot be opened: {drop_advice(error)}")]
     with closing(store):
         return inspect_collection(store, folder / SEGMENTS, n_searches, on_progress).findings
 

@@ -116,6 +116,7 @@ def test_removed_text_that_an_open_reader_keeps_is_an_event_and_goes_with_the_ne
             update(collection, [LENS])
             (event,) = collection.events
             assert "another program is reading it" in event
+            assert event.endswith(f"workbench purge {tmp_path / 'c'}")
             assert _files_with(tmp_path, b"zyxwvut")
             assert reader.document("secret.md") == secret
         update(collection, [LENS])
@@ -160,20 +161,22 @@ def test_documents_and_chunks_come_back_as_they_went_in(tmp_path: Path) -> None:
 def test_another_embedder_is_refused_with_both_values(tmp_path: Path) -> None:
     Collection.create(tmp_path / "c", IDENTITY).close()
     other = replace(IDENTITY, fingerprint="f" * 64, pooling="cls")
-    with pytest.raises(StaleIndexError, match=r"pooling 'sum', but .* pooling 'cls'; .* workbench index"):
+    with pytest.raises(
+        StaleIndexError, match=r"pooling 'sum', but .* pooling 'cls'; .*workbench reembed .*/c hash .*index"
+    ):
         Collection.open(tmp_path / "c", other)
     Collection.open(tmp_path / "c").close()
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MissingCollectionError, match="workbench index"):
+    with pytest.raises(MissingCollectionError, match=r"workbench sync .*/c DOCUMENTS.*workbench index CONFIG"):
         Collection.open(tmp_path / "c")
     with Collection.create(tmp_path / "c", IDENTITY) as collection:
         with pytest.raises(FileExistsError, match="already holds"):
             Collection.create(tmp_path / "c", IDENTITY)
         with pytest.raises(ValueError, match="2 documents share 1 ids"):
             update(collection, [LENS, LENS])
-        with pytest.raises(StaleIndexError, match=r"\(3,\).*\(32,\)"):
+        with pytest.raises(StaleIndexError, match=r"\(3,\).*\(32,\).*'hash'.*workbench reembed .*/c EMBEDDER"):
             collection.search_vectors(np.ones(3, dtype=np.float32), k=1)
         with pytest.raises(ValueError, match="k is 0"):
             collection.search_words("x", k=0)

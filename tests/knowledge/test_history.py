@@ -118,8 +118,10 @@ class History(RuleBasedStateMachine):
             self.files.pop(name, None)
 
     @rule()
-    def compact(self) -> None:
-        self.collection.compact()
+    def scrub(self) -> None:
+        with self.collection.writing() as writer:
+            writer.scrub()
+        assert all(kept.alive is None for kept in self.collection._loaded.kept)
 
     @rule()
     def reopen(self) -> None:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Self, TypeVar
 
 from workbench.config import IndexConfig
-from workbench.errors import MissingCollectionError, StaleIndexError
+from workbench.knowledge.refusals import refuse_embedder, refuse_missing, refuse_promoted
 from workbench.knowledge.rows import DocumentFacts, FileMark
 from workbench.knowledge.schema import State, create_database
 from workbench.knowledge.searching import Scored, find_vectors, find_words
@@ -43,7 +42,8 @@ class Collection:
         self.events: list[str] = []
         self._index = index
         self._store = Store(folder / DATABASE)
-        self._view: View | None = None
+        self._view: View | None = None  # None: nothing was read yet, or a refresh failed half-way
+        self._expected: EmbedderIdentity | None = None  # whoever asks embeds with this one
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
@@ -83,10 +83,11 @@ class Collection:
             MissingCollectionError: there is none.
             StaleIndexError: it was built with another embedder.
             DamagedCollectionError: its database is not whole.
+            CollectionVersionError: another version of this program made it.
             BusyError: it needs mending while another process writes.
         """
         if not cls.exists(folder):
-            raise MissingCollectionError(f"{folder} holds no {DATABASE}; make the collection: workbench index CONFIG")
+            raise refuse_missing(folder / DATABASE)
         collection = cls(folder, index or IndexConfig())
         try:
             collection.refresh()
@@ -108,7 +109,18 @@ class Collection:
         self._store.close()
 
     def refresh(self) -> None:
-        """See the newest committed state, as after `open`, with its errors; what did not change is not read again."""
+        """See the newest committed state, as after `open`, with its errors; what did not change is not read again.
+
+        After an error nothing is seen, neither the old state nor the new: what is asked next tries again.
+        """
+        try:
+            self._refresh()
+        except BaseException:
+            self._view = None
+            self._store.end_snapshot()
+            raise
+
+    def _refresh(self) -> None:
         failed: State | None = None
         while True:
             state = self._take_state()
@@ -136,18 +148,13 @@ class Collection:
             StaleIndexError: it differs in any field; the message names each with both values.
         """
         if identity != self.identity:
-            theirs, ours = asdict(self.identity), asdict(identity)
-            differing = [key for key in theirs if theirs[key] != ours[key]]
-            raise StaleIndexError(
-                f"{self.folder} was built with {', '.join(f'{key} {theirs[key]!r}' for key in differing)}, but the "
-                f"embedder asked for has {', '.join(f'{key} {ours[key]!r}' for key in differing)}; "
-                f"embed it anew: rm -r {self.folder} && workbench index CONFIG"
-            )
+            raise refuse_embedder(self.folder, self.identity, identity)
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of documents, facts, chunks, embedder; sources, history, clock and machine leave no trace."""
-        return fingerprint_content(self._store, self.identity, self._loaded.chunks)
+        view = self._loaded
+        return fingerprint_content(self._store, view.state.edition.identity, view.chunks)
 
     @property
     def n_chunks(self) -> int:
@@ -176,23 +183,23 @@ class Collection:
 
     def document(self, id_: str) -> Document:
         """Return one document. Raises KeyError for an unknown id."""
-        return self._store.document(id_)
+        return self._rows.document(id_)
 
     def documents(self) -> list[DocumentFacts]:
         """Return the facts of all documents in order of id, without their texts."""
-        return self._check_count([facts for _, facts in self._store.facts()], self.n_documents)
+        return self._check_count([facts for _, facts in self._rows.facts()], self.n_documents)
 
     def file_marks(self) -> dict[str, FileMark]:
         """Return what became of each source file that was recorded, by path."""
-        return self._store.file_marks()
+        return self._rows.file_marks()
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         """Return the chunks in the order of `ids`. Raises KeyError for an unknown id."""
-        return [self._store.chunk(self._edition, id_).chunk for id_ in ids]
+        return [self._rows.chunk(self._edition, id_).chunk for id_ in ids]
 
     def all_chunks(self) -> list[Chunk]:
         """Return all chunks in order of id."""
-        return self._check_count(list(self._store.all_chunks(self._edition)), self.n_chunks)
+        return self._check_count(list(self._rows.all_chunks(self._edition)), self.n_chunks)
 
     def neighbours(self, chunk_id: str, *, before: int, after: int) -> list[Chunk]:
         """Return a chunk with up to `before` chunks of its document before it and `after` after it, in order.
@@ -200,7 +207,7 @@ class Collection:
         Raises:
             KeyError: no chunk has that id.
         """
-        return find_neighbours(self._store, self._edition, self._loaded.chunks, chunk_id, before=before, after=after)
+        return find_neighbours(self._rows, self._edition, self._loaded.chunks, chunk_id, before=before, after=after)
 
     def section(self, chunk_id: str) -> list[Chunk]:
         """Return a chunk and all around it that follow each other under the same headings, in order.
@@ -208,24 +215,24 @@ class Collection:
         Raises:
             KeyError: no chunk has that id.
         """
-        return find_section(self._store, self._edition, self._loaded.chunks, chunk_id)
+        return find_section(self._rows, self._edition, self._loaded.chunks, chunk_id)
 
     def vectors_of(self, ids: Sequence[str]) -> Float32:
         """Return the stored vectors of chunks, shape (len(ids), D). Raises KeyError for an unknown id."""
-        return self._store.vectors_of(self._edition, ids, self.identity.dimension)
+        return self._rows.vectors_of(self._edition, ids, self.identity.dimension)
 
     # -- searching -----------------------------------------------------------------------------------------------------
 
     def search_vectors(self, vector: Float32, *, k: int, scope: Scope = EVERYTHING) -> Scored:
         """Return the `k` chunk ids in `scope` nearest to `vector`, shape (D,), by inner product; ties by id."""
-        return find_vectors(self._store, self._loaded, vector, k=k, scope=scope)
+        return find_vectors(self._rows, self._loaded, vector, k=k, scope=scope)
 
     def search_words(self, question: str, *, k: int, scope: Scope = EVERYTHING) -> Scored:
         """Return the `k` best chunk ids in `scope` by BM25; ties by id; may be empty.
 
         The statistics are those of the chunks in `scope`: the scores tell nothing of any other.
         """
-        return find_words(self._store, self._loaded, question, k=k, scope=scope)
+        return find_words(self._rows, self._loaded, question, k=k, scope=scope)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -307,15 +314,6 @@ class Collection:
             writer.delete(plan)
             return tuple(plan.removed)
 
-    def compact(self) -> None:
-        """Write the indexes anew, as the index knobs say now; deleted vectors and words are in no file after it.
-
-        Raises:
-            BusyError: another process is writing; nothing was changed.
-        """
-        with self.writing() as writer:
-            writer.compact()
-
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """Hold the writer lock and yield a writer on the newest state, whose commits this collection then sees.
@@ -335,10 +333,10 @@ class Collection:
                 try:
                     yield writer
                 finally:
-                    self._view = writer.view
+                    self._see(writer.view)
                 if not self._store.checkpoint():
-                    log = f"{DATABASE} and its write-ahead log, since another program is reading it"
-                    self._record(f"removed text may stay in {self.folder}: in {log}; close that, then update again")
+                    left = f"{DATABASE} and its write-ahead log, since another program is reading it; close that, then"
+                    self._record(f"removed text may stay in {self.folder}: in {left}: workbench purge {self.folder}")
         finally:
             self.refresh()
 
@@ -346,8 +344,17 @@ class Collection:
 
     @property
     def _loaded(self) -> View:
+        if self._view is None:
+            self.refresh()
         assert self._view is not None
         return self._view
+
+    @property
+    def _rows(self) -> Store:
+        """The database, at the snapshot of what was loaded."""
+        if self._view is None:
+            self.refresh()
+        return self._store
 
     @property
     def _edition(self) -> int:
@@ -365,18 +372,15 @@ class Collection:
     def _take_state(self) -> State:
         """Snapshot the newest state; another embedder than so far is refused: whoever asks embeds with the old one."""
         state = self._store.take_snapshot()
-        if self._view is not None and state.edition.identity != self.identity:
-            ours, theirs = self.identity.name, state.edition.identity.name
-            raise StaleIndexError(
-                f"{self.folder} was opened with embedder {ours!r}, now it has {theirs!r}; open it again"
-            )
+        if self._expected is not None and state.edition.identity != self._expected:
+            raise refuse_promoted(self.folder, self._expected, state.edition.identity)
         return state
 
     def _try_view(self, state: State) -> UnusableSegmentError | None:
         """Open the snapshot's `state`; return why it could not be."""
         opened = {} if self._view is None else {one.record.name: one for one in self._view.segments}
         try:
-            self._view = read_view(self._store, state, self.folder / SEGMENTS, opened)
+            self._see(read_view(self._store, state, self.folder / SEGMENTS, opened))
         except UnusableSegmentError as fault:
             return fault
         return None
@@ -389,4 +393,8 @@ class Collection:
         fault = self._try_view(state)
         if fault is not None:
             self._record(f"rebuilt the indexes of {self.folder} from its database: {fault}")
-            self._view = mend_segments(self._store, state, self.folder / SEGMENTS, self._index)
+            self._see(mend_segments(self._store, state, self.folder / SEGMENTS, self._index))
+            self._store.take_snapshot()  # mending committed, and so ended the one before
+
+    def _see(self, view: View) -> None:
+        self._view, self._expected = view, view.state.edition.identity

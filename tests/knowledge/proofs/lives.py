@@ -45,7 +45,7 @@ def live(folder: Path, draw: random.Random) -> Life:
     life = Life(folder, draw)
     with Collection.create(folder, IDENTITY) as collection:
         put(collection, KEEPERS)
-    steps = [add, add, edit, move, delete, compact, reembed, promote, drop, be_killed]
+    steps = [add, add, edit, move, delete, scrub, reembed, promote, drop, be_killed]
     for step in (add, *draw.choices(steps, k=N_STEPS)):
         step(life)
     return life
@@ -120,10 +120,10 @@ def delete(life: Life) -> None:
         del life.there[id_]
 
 
-def compact(life: Life) -> None:
-    """Write the segments anew."""
-    with Collection.open(life.folder) as collection:
-        collection.compact()
+def scrub(life: Life) -> None:
+    """Write the segments that hold deleted rows anew."""
+    with Collection.open(life.folder) as collection, collection.writing() as writer:
+        writer.scrub()
 
 
 def reembed(life: Life) -> None:

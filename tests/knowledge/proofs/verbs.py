@@ -186,8 +186,9 @@ def reembed(collection: Collection) -> None:
 
 
 def change_embedder(collection: Collection) -> None:
-    """Fill an edition of the other embedder and search that one from now on."""
-    reembed(collection)
+    """Fill an edition of the other embedder and search that one from now on, unless that was done already."""
+    if collection.identity != OTHER:
+        reembed(collection)
     promote_edition(collection)
 
 
@@ -262,7 +263,6 @@ def list_verbs() -> list[Verb]:
         Verb("create", lambda _: None, None, [make_world([])]),
         Verb("sync", fill, sync, sync_worlds(3)),
         Verb("delete", fill, delete, [BEFORE, make_world(kept, [FAILED])]),
-        Verb("compact", fill, Collection.compact, [BEFORE]),
         Verb("purge", fill, purge, [BEFORE, make_world(kept, [FAILED])]),
         Verb("reembed and promote", fill, change_embedder, [BEFORE, other]),
         Verb("sync beside an edition", after_filling(reembed), sync, sync_worlds(3)),

@@ -11,15 +11,18 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, embed_text, make_document
-from workbench.errors import BusyError, DamagedCollectionError, MissingCollectionError
+from workbench.errors import BusyError, CollectionVersionError, DamagedCollectionError, MissingCollectionError
 from workbench.knowledge import Collection
+from workbench.knowledge.reembed import list_editions, reembed_collection
 from workbench.knowledge.store import Store
+from workbench.knowledge.verify import verify_collection
 from workbench.types import Document, Float32
 
 OLD = [make_document("old.md", "The lamp is made of brass.\nThe lens is made of glass.")]
@@ -136,7 +139,7 @@ def test_a_truncated_database_is_refused(folder: Path) -> None:
     whole = path.read_bytes()
     for size in (0, 50, 4096, len(whole) // 2, len(whole) - 4096):
         path.write_bytes(whole[:size])
-        with pytest.raises(DamagedCollectionError, match="workbench index"):
+        with pytest.raises(DamagedCollectionError, match=f"workbench repair {folder} .*workbench index"):
             Collection.open(folder).close()
 
 
@@ -175,7 +178,11 @@ def test_a_flipped_bit_in_the_database_never_changes_an_answer(folder: Path) -> 
         "DELETE FROM editions",
         "UPDATE state SET active = 2",
         "DELETE FROM state",
-        "PRAGMA user_version = 7",
+        "UPDATE chunks SET body = CAST(body AS BLOB)",
+        "UPDATE chunks SET vector_key = CAST(vector_key AS TEXT)",
+        "UPDATE texts SET body = CAST(body AS BLOB)",
+        "UPDATE documents SET facts = CAST(facts AS BLOB)",
+        "UPDATE editions SET identity = CAST(identity AS BLOB)",
     ],
 )
 def test_rows_changed_behind_its_back_are_refused_not_guessed(folder: Path, change: str) -> None:
@@ -313,19 +320,6 @@ def test_a_place_that_may_not_be_written_is_named_with_what_to_do(folder: Path) 
         Collection.open(folder)
 
 
-def test_a_reader_keeps_its_state_while_another_writes(folder: Path) -> None:
-    with Collection.open(folder) as reader, Collection.open(folder) as writer:
-        before = reader.fingerprint
-        fill(writer, [make_document("other.md", "Nothing of the kind.")])
-        assert_searches(reader)
-        assert reader.chunks(["old.md#0000"])[0].text == "The lamp is made of brass."
-        assert reader.fingerprint == before != writer.fingerprint
-        # Its own update starts from what is there now, not from what it had seen.
-        fill(reader, OLD)
-        assert_searches(reader)
-        assert reader.fingerprint == before
-
-
 def test_what_a_killed_writer_left_is_swept(folder: Path) -> None:
     (folder / "segments" / ".0123.1.tmp").mkdir()
     (folder / "segments" / "stray").touch()
@@ -334,11 +328,28 @@ def test_what_a_killed_writer_left_is_swept(folder: Path) -> None:
         assert len(list((folder / "segments").iterdir())) == 1
 
 
-def test_a_database_of_the_first_schema_is_refused_with_the_way_out(folder: Path) -> None:
+@pytest.mark.parametrize("version", [1, 7])
+def test_a_database_of_another_schema_is_refused_with_the_way_out(folder: Path, version: int) -> None:
     with sqlite3.connect(folder / "collection.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    with pytest.raises(
-        DamagedCollectionError, match=r"schema version 1, this program reads 2; remove .*workbench index"
-    ):
+    fault = f"schema version {version}, this program reads 2; use the version .*workbench sync .*workbench index"
+    with pytest.raises(CollectionVersionError, match=fault):
         Collection.open(folder)
+
+
+def test_numbers_are_not_given_twice_though_their_record_is_lost(folder: Path) -> None:
+    """A number given again would put the new document in the place of the old one."""
+    with sqlite3.connect(folder / "collection.sqlite") as connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'documents'")
+        connection.execute("UPDATE sqlite_sequence SET seq = 'x' WHERE name = 'chunks'")
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'editions'")
+    connection.close()
+    with Collection.open(folder) as collection:
+        fill(collection, [*OLD, make_document("more.md", "One line.")])
+        other = replace(IDENTITY, name="other")
+        reembed_collection(collection, other, HashEmbedder().embed_documents, cut_paragraphs)
+        assert collection.document("old.md") == OLD[0]
+        assert [edition.number for edition in list_editions(collection)] == [1, 2]
+        assert_searches(collection)
+    assert verify_collection(folder) == []

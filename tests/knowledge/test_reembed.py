@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import zlib
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, embed_text, make_document
-from workbench.errors import BusyError, StaleIndexError
+from workbench.errors import BusyError, ConfigError, StaleIndexError
 from workbench.knowledge import Collection
 from workbench.knowledge.comparison import compare_editions, sample_questions
 from workbench.knowledge.reembed import (
@@ -109,8 +110,9 @@ def test_the_new_edition_equals_a_collection_made_with_its_embedder(folder: Path
         assert reader.search_vectors(embed_text("part0.md\nstep 7 turns wheel 0"), k=1)[0][0] == "part0.md#0007"
         with pytest.raises(StaleIndexError, match=r"'hash'.*'wide'; open it again"):
             reader.refresh()
-        with pytest.raises(StaleIndexError, match="open it again"):
-            update(reader, DOCUMENTS[:1])
+        for read in (lambda: update(reader, DOCUMENTS[:1]), lambda: reader.search_words("wheel", k=1)):
+            with pytest.raises(StaleIndexError, match="open it again"):
+                read()
 
         with Collection.create(tmp_path / "fresh", NEW) as fresh:
             fresh.update(DOCUMENTS, cut_pairs, WideEmbedder().embed_documents)
@@ -133,9 +135,9 @@ def test_nothing_is_embedded_twice_and_changes_are_caught_up_with(folder: Path) 
         assert reembed(collection).embedded == []
         update(collection, [DOCUMENTS[0], changed, DOCUMENTS[2], late])
         assert [one.n_missing for one in list_editions(collection)] == [0, 2]
-        with pytest.raises(StaleIndexError, match=r"'wide' lacks 2 documents.*workbench reembed"):
+        with pytest.raises(StaleIndexError, match=r"'wide' lacks 2 documents.*workbench reembed .*/c wide$"):
             promote_edition(collection)
-        with pytest.raises(StaleIndexError, match=r"lack \[0, 2\] documents"):
+        with pytest.raises(StaleIndexError, match=r"'wide' lacks 2 documents.*workbench reembed .*/c wide$"):
             compare_editions(collection, sample_questions(collection, 3), *ASKED)
         assert reembed(collection).embedded == ["It came late.\nIt stays.", "All of it is new."]
         promote_edition(collection)
@@ -164,8 +166,10 @@ def test_a_dropped_edition_leaves_nothing(folder: Path) -> None:
     with Collection.open(folder) as collection:
         before = collection.fingerprint
         assert drop_edition(collection) is None
-        with pytest.raises(StaleIndexError, match="one edition only"):
+        with pytest.raises(StaleIndexError, match=r"one edition only, of embedder 'hash'.*reembed .*/c EMBEDDER"):
             promote_edition(collection)
+        with pytest.raises(StaleIndexError, match="one edition only, of embedder 'hash'"):
+            compare_editions(collection, sample_questions(collection, 3), *ASKED)
         reembed(collection)
         with pytest.raises(StaleIndexError, match=r"'wide' beside.*'third'.*--drop"):
             reembed_collection(collection, replace(NEW, name="third"), WideEmbedder().embed_documents, cut_pairs)
@@ -175,12 +179,43 @@ def test_a_dropped_edition_leaves_nothing(folder: Path) -> None:
     assert verify_collection(folder) == []
 
 
-def test_the_active_embedder_brings_its_own_edition_up_to_date(folder: Path) -> None:
+def test_the_active_embedder_is_refused(folder: Path) -> None:
     with Collection.open(folder) as collection:
         embedder = HashEmbedder()
-        report = reembed_collection(collection, IDENTITY, embedder.embed_documents, cut_paragraphs)
-        assert (report.n_unchanged, embedder.embedded) == (len(DOCUMENTS), [])
-        assert len(list_editions(collection)) == 1
+        with pytest.raises(ConfigError, match=r"'hash' already; name another: workbench reembed .*/c EMBEDDER"):
+            reembed_collection(collection, IDENTITY, embedder.embed_documents, cut_paragraphs)
+        assert (embedder.embedded, len(list_editions(collection))) == ([], 1)
+
+
+def count_vectors(folder: Path, edition: int) -> int:
+    connection = sqlite3.connect(folder / "collection.sqlite")
+    ((n,),) = connection.execute("SELECT count(*) FROM vectors WHERE edition = ?", (edition,)).fetchall()
+    connection.close()
+    return int(n)
+
+
+def test_what_an_interrupted_reembed_had_embedded_outlives_an_update(folder: Path) -> None:
+    def stop(*_: int) -> None:
+        raise InterruptedError
+
+    with Collection.open(folder) as collection:
+        with pytest.raises(InterruptedError):
+            reembed_collection(collection, NEW, WideEmbedder().embed_documents, cut_pairs, on_progress=stop)
+        assert count_vectors(folder, 2) == 256
+        update(collection, [*DOCUMENTS, make_document("late.md", "It came late.")])
+        assert count_vectors(folder, 2) == 256
+        n_texts = len({chunk.text for chunk in cut_pairs(DOCUMENTS)})
+        assert len(reembed(collection).embedded) == n_texts - 256 + 1
+    assert verify_collection(folder) == []
+
+
+def test_vectors_of_deleted_and_changed_documents_go_in_all_editions(folder: Path) -> None:
+    with Collection.open(folder) as collection:
+        reembed(collection)
+        update(collection, [make_document("part1.md", "All of it is new."), *DOCUMENTS[2:]])
+        kept = {chunk.text for chunk in cut_pairs(DOCUMENTS[2:])}
+        assert (count_vectors(folder, 1), count_vectors(folder, 2)) == (301, len(kept))
+    assert verify_collection(folder) == []
 
 
 WRITER = """
@@ -248,5 +283,5 @@ def test_overlap_and_recall_by_hand(tmp_path: Path) -> None:
         far = Span(document_id="b.md", start=0, end=5)
         lost = compare_editions(collection, [Question(id="q", text="eta", relevant=(span, far))], *ASKED, k=4)
         assert (lost.active["recall@4"], lost.other["recall@4"]) == (0.5, 0.5)
-        with pytest.raises(ValueError, match="no questions"):
+        with pytest.raises(ConfigError, match=r"no questions .*--questions FILE"):
             compare_editions(collection, [], *ASKED)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.errors import DamagedCollectionError, StaleIndexError
+from workbench.errors import ConfigError, DamagedCollectionError, StaleIndexError
 from workbench.evaluation.retrieval_metrics import retrieval_scores
 from workbench.knowledge.collection import DATABASE, SEGMENTS, Collection
 from workbench.knowledge.editions import Pinned, pin_segments
 from workbench.knowledge.records import Records
 from workbench.knowledge.reembed import list_editions
+from workbench.knowledge.refusals import refuse_lone
 from workbench.knowledge.schema import State
 from workbench.knowledge.searching import find_vectors
 from workbench.knowledge.view import View, build_view
@@ -75,17 +76,24 @@ def compare_editions(
         k: how many passages are looked at.
 
     Raises:
+        ConfigError: there are no questions.
         StaleIndexError: there is no other edition, or it lacks documents, or vectors have another dimension.
-        ValueError: there are no questions.
     """
     if not questions:
-        raise ValueError("no questions to compare editions by; draw some with sample_questions")
-    lacking = [edition.n_missing for edition in list_editions(collection)]
-    if len(lacking) != 2 or any(lacking):
-        raise StaleIndexError(
-            f"{collection.folder} holds {len(lacking)} editions, which lack {lacking} documents; two whole ones are "
-            f"compared: workbench reembed {collection.folder}"
+        raise ConfigError(
+            f"there are no questions to compare the editions of {collection.folder} by; give a file that has some: "
+            f"workbench reembed {collection.folder} EMBEDDER --questions FILE"
         )
+    editions = list_editions(collection)
+    if len(editions) == 1:
+        raise refuse_lone(collection.folder, editions[0].identity)
+    for edition in editions:
+        if edition.n_missing:
+            name = edition.identity.name
+            raise StaleIndexError(
+                f"the edition of embedder {name!r} lacks {edition.n_missing} documents of {collection.folder}; whole "
+                f"ones are compared: workbench reembed {collection.folder} {name}"
+            )
     texts = [question.text for question in questions]
     with closing(Records(collection.folder / DATABASE)) as store:
         pinned = pin_segments(store, collection.folder / SEGMENTS)

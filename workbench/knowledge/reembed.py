@@ -11,10 +11,11 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from workbench.errors import StaleIndexError
+from workbench.errors import ConfigError, StaleIndexError
 from workbench.knowledge.collection import DATABASE, Collection
 from workbench.knowledge.editions import open_edition
 from workbench.knowledge.records import Records
+from workbench.knowledge.refusals import refuse_lone
 from workbench.knowledge.schema import State
 from workbench.knowledge.sync import Change, Chunker, Embed, Plan, Progress, UpdateReport
 from workbench.knowledge.writing import Writer
@@ -56,13 +57,14 @@ def reembed_collection(
 
     Args:
         collection: open.
-        identity: the embedder. That of an edition there is brings this one up to date.
+        identity: the embedder. That of the other edition, where there is one, brings it up to date.
         embed: embeds texts with it, shape (N, D).
         chunk: cuts documents for it.
         settings: fingerprint of the chunking settings.
         on_progress: called after each batch with texts embedded and texts known so far to need it.
 
     Raises:
+        ConfigError: it is the embedder of the active edition; updates fill that one.
         StaleIndexError: there is a second edition already, of another embedder.
         BusyError: another process is writing; nothing was changed.
     """
@@ -118,12 +120,11 @@ def _activate(collection: Collection, place: int) -> EmbedderIdentity:
         editions = _describe(writer.store)
         chosen = editions[place]
         if len(editions) == 1:
-            name, verb = chosen.identity.name, f"workbench reembed {collection.folder}"
-            raise StaleIndexError(f"{collection.folder} holds one edition only, of embedder {name!r}; make one: {verb}")
+            raise refuse_lone(collection.folder, chosen.identity)
         if chosen.n_missing:
             raise StaleIndexError(
                 f"the edition of embedder {chosen.identity.name!r} lacks {chosen.n_missing} documents of "
-                f"{collection.folder}; fill it with that embedder: workbench reembed {collection.folder}"
+                f"{collection.folder}; fill it: workbench reembed {collection.folder} {chosen.identity.name}"
             )
         if not chosen.active:
             view = open_edition(writer, chosen.number).view
@@ -134,14 +135,17 @@ def _activate(collection: Collection, place: int) -> EmbedderIdentity:
 
 
 def _open_for(writer: Writer, identity: EmbedderIdentity) -> Writer:
-    """Return a writer on the edition of an embedder, a new one where there is none."""
+    """Return a writer on the edition of an embedder, which is not the active one; a new one where there is none."""
     store, active = writer.store, writer.view.state.edition
+    folder = store.path.parent
     if identity == active.identity:
-        return writer
+        raise ConfigError(
+            f"{folder} is searched with embedder {identity.name!r} already; name another: workbench reembed {folder} "
+            f"EMBEDDER (changed documents are taken in by workbench sync {folder} DOCUMENTS...)"
+        )
     others = [one for one in store.editions() if one.number != active.number]
     for one in others:
         if one.identity != identity:
-            folder = store.path.parent
             raise StaleIndexError(
                 f"{folder} holds an edition of embedder {one.identity.name!r} beside the active one, so none of "
                 f"{identity.name!r} can be made; drop it first: workbench reembed {folder} --drop"

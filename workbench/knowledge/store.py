@@ -22,8 +22,7 @@ class Store(Records):
         body = text_body(document)
         row = document_row(document, digest((document.title, body)))
         if number is None:
-            taken = self.first("SELECT seq FROM sqlite_sequence WHERE name = 'documents'")
-            number = 1 + (taken[0] if taken else 0)
+            number = 1 + self._highest("documents", "number")
         self.write(
             "INSERT INTO documents (number, id, source, content, facts, mark, digest) VALUES (?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (number) DO UPDATE SET id = excluded.id, source = excluded.source, "
@@ -34,10 +33,11 @@ class Store(Records):
         return number, row[-1]
 
     def delete_documents(self, ids: Sequence[str], numbers: Sequence[int]) -> None:
-        """Delete documents with their chunks in all editions, and what is known of the files they came from."""
+        """Delete documents with chunks and vectors in all editions, and what is known of the files they came from."""
         for number in numbers:
-            self._loosen("document = ?", (number,))
-        self.write_many("DELETE FROM documents WHERE number = ?", [(number,) for number in numbers])
+            keys = list(self.rows("SELECT edition, vector_key FROM chunks WHERE document = ?", (number,)))
+            self.write("DELETE FROM documents WHERE number = ?", (number,))
+            self._drop_vectors(keys)
         self.write_many("DELETE FROM files WHERE document_id = ?", [(id_,) for id_ in ids])
 
     def put_chunks(
@@ -52,10 +52,12 @@ class Store(Records):
             rows: the row that each keeps, for a text that stays; None: a new one.
             cut: under which content and settings they were cut.
         """
-        self._loosen("document = ? AND edition = ?", (number, edition))
+        self.write(
+            "INSERT OR IGNORE INTO loose SELECT edition, vector_key FROM chunks WHERE document = ? AND edition = ?",
+            (number, edition),
+        )
+        fresh = self._highest("chunks", "row")
         self.write("DELETE FROM chunks WHERE document = ? AND edition = ?", (number, edition))
-        taken = self.first("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
-        fresh = taken[0] if taken else 0
         written, marks = [], []
         for place, ((chunk, _, key), kept) in enumerate(zip(chunks, rows, strict=True)):
             fresh += kept is None
@@ -68,11 +70,16 @@ class Store(Records):
         self.write("INSERT OR REPLACE INTO cuts VALUES (?, ?, ?)", (number, edition, cut))
         return marks
 
-    def drop_chunks_of_others(self, edition: int, number: int) -> int:
-        """Delete a document's chunks in all editions but one, where they are out of date; return how many."""
-        self._loosen("document = ? AND edition != ?", (number, edition))
-        self.write("DELETE FROM cuts WHERE document = ? AND edition != ?", (number, edition))
-        return self.write("DELETE FROM chunks WHERE document = ? AND edition != ?", (number, edition))
+    def drop_chunks_of_others(self, edition: int, number: int) -> None:
+        """Delete a document's chunks and vectors in all editions but one, where they are out of date.
+
+        Not by way of the loose vectors: there, those wait that an interrupted writer of another edition had embedded.
+        """
+        others = (number, edition)
+        keys = list(self.rows("SELECT edition, vector_key FROM chunks WHERE document = ? AND edition != ?", others))
+        self.write("DELETE FROM cuts WHERE document = ? AND edition != ?", others)
+        self.write("DELETE FROM chunks WHERE document = ? AND edition != ?", others)
+        self._drop_vectors(keys)
 
     def put_vectors(self, edition: int, keys: Sequence[bytes], vectors: Float32) -> None:
         """Store `vectors`, shape (len(keys), D). They are loose until a chunk points to them."""
@@ -81,17 +88,19 @@ class Store(Records):
         self.write_many("INSERT INTO vectors (edition, key, digest, vector) VALUES (?, ?, ?, ?)", marked)
         self.write_many("INSERT OR IGNORE INTO loose VALUES (?, ?)", [row[:2] for row in rows])
 
-    def has_loose_vectors(self) -> bool:
-        """Say whether there may be vectors that no chunk points to."""
-        return self.first("SELECT 1 FROM loose") is not None
+    def has_loose_vectors(self, edition: int) -> bool:
+        """Say whether there may be vectors of an edition that no chunk points to."""
+        return self.first("SELECT 1 FROM loose WHERE edition = ?", (edition,)) is not None
 
-    def drop_loose_vectors(self) -> None:
-        """Delete the vectors that no chunk points to."""
+    def drop_loose_vectors(self, edition: int) -> None:
+        """Delete the vectors of an edition that no chunk points to; those of another may be an interrupted writer's."""
         self.write(
             "DELETE FROM vectors WHERE rowid IN (SELECT vectors.rowid FROM loose JOIN vectors USING (edition, key) "
-            "WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE vector_key = loose.key AND edition = loose.edition))"
+            "WHERE loose.edition = ? AND NOT EXISTS "
+            "(SELECT 1 FROM chunks WHERE vector_key = loose.key AND edition = loose.edition))",
+            (edition,),
         )
-        self.write("DELETE FROM loose")
+        self.write("DELETE FROM loose WHERE edition = ?", (edition,))
 
     def drop_unused(self) -> None:
         """Delete the vectors that no chunk points to and the marks of files whose document is gone, however it went."""
@@ -119,9 +128,7 @@ class Store(Records):
 
     def add_edition(self, identity: EmbedderIdentity) -> Edition:
         """Add an empty edition, not active."""
-        taken = self.first("SELECT seq FROM sqlite_sequence WHERE name = 'editions'")
-        empty = read_ledger([]).sha256
-        edition = Edition(1 + (taken[0] if taken else 0), identity, empty, ())
+        edition = Edition(1 + self._highest("editions", "number"), identity, read_ledger([]).sha256, ())
         self.write(f"INSERT INTO editions ({EDITION_COLUMNS}) VALUES (?, '', '', '', '')", (edition.number,))
         self.record_edition(edition)
         return edition
@@ -147,8 +154,23 @@ class Store(Records):
         """Write a page without changing anything: what a checkpoint needs to notice a reader."""
         self.write(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def _loosen(self, condition: str, values: Sequence[object]) -> None:
-        self.write(f"INSERT OR IGNORE INTO loose SELECT edition, vector_key FROM chunks WHERE {condition}", values)
+    def _drop_vectors(self, keys: Sequence[tuple[int, bytes]]) -> None:
+        """Delete those of the vectors, named by edition and key, that no chunk points to."""
+        self.write_many(
+            "DELETE FROM vectors WHERE edition = ?1 AND key = ?2 "
+            "AND NOT EXISTS (SELECT 1 FROM chunks WHERE vector_key = ?2 AND edition = ?1)",
+            keys,
+        )
+
+    def _highest(self, table: str, column: str) -> int:
+        """Return the highest number a table ever gave out; what SQLite noted of it may be damaged, so rows tell too."""
+        row = self.first(
+            "SELECT max((SELECT coalesce(max(CAST(seq AS INTEGER)), 0) FROM sqlite_sequence WHERE name = ?), "
+            f"(SELECT coalesce(max({column}), 0) FROM {table}))",
+            (table,),
+        )
+        assert row is not None
+        return int(row[0])
 
 
 def document_row(document: Document, content: bytes) -> tuple[str, str, bytes, str, bytes, bytes]:

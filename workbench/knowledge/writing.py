@@ -92,12 +92,6 @@ class Writer:
         records = [record for edition in self.store.editions() for record in edition.segments]
         remove_other_segments(self.folder, {record.name for record in records})
 
-    def compact(self) -> None:
-        """Write all chunks anew as one segment, so that no byte of a deleted vector or word is left in any."""
-        with self.store.transaction():
-            view = self._record(*self._ledgers, self._merge(self.view.kept, self.index))
-        self._adopt(view)
-
     def scrub(self) -> int:
         """Write the segments that hold deleted rows anew without them; return how many such rows there were."""
         touched = [kept for kept in self.view.kept if kept.alive is not None]
@@ -151,7 +145,7 @@ class Writer:
             segments = self._index_rows(chunks, newest, settle=final is not None)
             if final is not None:
                 self.store.delete_files(gone)
-                self.store.drop_loose_vectors()
+                self.store.drop_loose_vectors(self._edition)
             outdated = bool(removed) or any(put.outdates_others for put in group.puts)
             view = self._record(documents, chunks, segments, outdated=outdated)
         self._adopt(view)
@@ -206,7 +200,7 @@ class Writer:
     def _unsettled(self) -> bool:
         """Whether an update that was interrupted has left something to do."""
         n_merged, _ = plan_merge(self._weigh(self.view.kept), settle=True)
-        return n_merged > 0 or self.store.has_loose_vectors()
+        return n_merged > 0 or self.store.has_loose_vectors(self._edition)
 
     def _build(self, first: int, last: int, config: IndexConfig) -> Segment:
         return build_segment(self.folder, self.store, self._edition, (first, last), config)

@@ -24,7 +24,7 @@ from workbench.knowledge.purge import PurgeReceipt, purge_collection
 from workbench.knowledge.reembed import reembed_collection
 from workbench.knowledge.verify import verify_collection
 from workbench.knowledge.writing import Writer
-from workbench.types import Document, Float32
+from workbench.types import Document, Fact, Float32
 
 KEPT = [
     make_document(f"kept{number}.md", "\n".join(f"line {line} stays in part {number}" for line in range(40)))
@@ -183,6 +183,50 @@ def test_a_copy_of_the_text_in_the_folder_is_found_and_named(folder: Path) -> No
         purge_collection(collection, [SECRET.id])
     copy.unlink()
     assert purge(folder, SECRET.id).unknown == (SECRET.id,)
+
+
+def test_metadata_readers_and_what_is_known_of_files_are_canaries_too(folder: Path) -> None:
+    facts: dict[str, Fact] = {
+        "author": "Quillfeather Brandybuck",
+        "tags": ("xylograph-7", "short"),
+        "case": 4711_0815_99,
+        "old": True,
+    }
+    secret = replace(SECRET, metadata=facts, readers=("board-of-directors",))
+    orphan = FileMark("lost/and-found.pdf", "0" * 64, 1, "1", "vanished-document.md", reason="unreadable xref table")
+    with Collection.open(folder) as collection:
+        fill(collection, [secret])
+        with collection.writing() as writer, writer.store.transaction():
+            writer.store.put_file(orphan)
+    said = ("Quillfeather Brandybuck", "xylograph-7", "4711081599", "board-of-directors", "unreadable xref table")
+    for text, kind in (*((one, "fact") for one in said), (orphan.path, "name"), ("vanished-document.md", "name")):
+        copy = Path(shutil.copytree(folder, folder.with_name("again")))
+        (copy / "notes").write_text(f"...{text}...")
+        with (
+            Collection.open(copy) as collection,
+            pytest.raises(IncompletePurgeError, match=f"notes still holds a removed {kind} at byte"),
+        ):
+            purge_collection(collection, [SECRET.id])
+        shutil.rmtree(copy)
+    assert purge(folder, SECRET.id).n_canaries["fact"] == len(said)
+
+
+def test_canaries_that_are_not_looked_for_are_not_counted_as_not_found(folder: Path) -> None:
+    plain = replace(make_document("plain.md", "a" * 24 + "\n" + "-=" * 12), title="")
+    with Collection.open(folder) as collection:
+        fill(collection, [plain])
+    receipt = purge(folder, plain.id)
+    assert receipt.n_too_plain == 2
+    assert "text" not in receipt.n_canaries
+    assert receipt.n_canaries["name"] > 0
+
+
+def test_the_receipt_compares_with_the_state_that_was_newest(folder: Path) -> None:
+    with Collection.open(folder) as collection:
+        with Collection.open(folder) as other:
+            other.delete([KEPT[0].id])
+            newest = other.fingerprint
+        assert purge_collection(collection, [SECRET.id]).fingerprint_before == newest
 
 
 @pytest.mark.parametrize("part", ["scrub", "vacuum"])

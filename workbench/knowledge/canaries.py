@@ -31,8 +31,13 @@ PLAIN_RUN = re.compile(rf'[^\x00-\x1f"\\]{{{HEAD},}}')
 class Canary:
     """One thing that must be gone, in the forms it could have."""
 
-    kind: str  # "text", "name", "vector" or "word"
+    kind: str  # "text", "name", "fact", "vector" or "word"
     forms: tuple[bytes, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether some form of it cannot be looked up, or it has none: then it proves nothing."""
+        return not self.forms or any(map(_is_plain, self.forms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,11 @@ class Hit:
     canary: Canary
 
 
-def text_canaries(text: str) -> list[Canary]:
+def text_canaries(text: str, kind: str = "text") -> list[Canary]:
     """Return shingles of a text, end to end, `LIMIT` at most; where no 8 characters are plain, there are none."""
     runs = (match.span() for match in PLAIN_RUN.finditer(text))
     spans = [(start, min(start + SHINGLE, end)) for first, end in runs for start in range(first, end, SHINGLE)]
-    return [_from_text("text", text[start:end]) for start, end in spans[thin_out(len(spans))] if end - start >= HEAD]
+    return [_from_text(kind, text[start:end]) for start, end in spans[thin_out(len(spans))] if end - start >= HEAD]
 
 
 def name_canaries(names: Iterable[str]) -> list[Canary]:
@@ -86,12 +91,12 @@ class Search:
     """A search for many byte strings at once: every place's first bytes are looked up in a table, matches compared."""
 
     def __init__(self, canaries: Sequence[Canary]) -> None:
-        """Take what to look for; forms whose first bytes are too plain to look up (zeros, say) are left out."""
+        """Take what to look for; forms that are too plain to look up (`Canary.is_plain`) are left out."""
         self.canaries = canaries
         self._by_head: dict[bytes, list[tuple[bytes, int]]] = {}
         for number, canary in enumerate(canaries):
             for form in canary.forms:
-                if len(set(form[:HEAD])) > 2:
+                if not _is_plain(form):
                     self._by_head.setdefault(form[:HEAD], []).append((form, number))
         self._heads = np.array([int.from_bytes(head, "little") for head in self._by_head], np.uint64)
         self._table = np.zeros(2**TABLE_BITS, np.bool_)
@@ -126,6 +131,11 @@ class Search:
 
 def _from_text(kind: str, text: str) -> Canary:
     return Canary(kind, tuple(text.encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be")))
+
+
+def _is_plain(form: bytes) -> bool:
+    """Say whether a form begins as every other place of a file may, with zeros, say: it would slow the search down."""
+    return len(set(form[:HEAD])) <= 2
 
 
 def _hash(heads: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -47,6 +47,7 @@ class PurgeReceipt:
     n_vectors: int  # rows of all editions, unused ones of interrupted updates included
     n_dead_rows: int  # deleted rows that segments held
     n_canaries: Mapping[str, int]  # searched for, by kind: each in all its forms, none of them found
+    n_too_plain: int  # canaries not counted above: some form of them is too plain to look up (zeros, say)
     n_shared: int  # canaries set aside: what stays holds them too
     n_files: int
     n_bytes: int
@@ -72,9 +73,8 @@ def purge_collection(
         OSError: the disk is full: for a while, the database is needed twice over, and so are segments. Purge again.
     """
     wanted = sorted(set(ids))
-    before = collection.fingerprint
     with collection.writing() as writer:
-        store = writer.store
+        before, store = collection.fingerprint, writer.store
         _empty_log(store, "nothing was deleted")
         plan = Plan(store.document_marks(writer.view.state.edition.number), wanted, "")
         going = {id_: mark.number for id_, mark in plan.removed.items()}
@@ -93,7 +93,8 @@ def purge_collection(
         n_chunks=n_chunks,
         n_vectors=n_vectors,
         n_dead_rows=n_dead,
-        n_canaries=dict(Counter(canary.kind for canary in search.canaries)),
+        n_canaries=dict(Counter(canary.kind for canary in search.canaries if not canary.is_plain)),
+        n_too_plain=sum(canary.is_plain for canary in search.canaries),
         n_shared=len(canaries) - len(search.canaries),
         n_files=n_files,
         n_bytes=n_bytes,

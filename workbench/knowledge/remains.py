@@ -24,7 +24,7 @@ from workbench.knowledge.masks import find_owners
 from workbench.knowledge.segments import Segment
 from workbench.knowledge.store import Store
 from workbench.knowledge.view import View
-from workbench.types import Bool, Float32
+from workbench.types import Bool, Document, Float32
 
 BUFFER = 2**20  # bytes of rows searched at once
 # All that rows say in words or numbers; what is left out are digests and counts.
@@ -53,15 +53,25 @@ def take_canaries(store: Store, views: Sequence[View], going: Mapping[str, int],
         named: ids that were asked for, also those that are not there any more.
     """
     texts: list[Canary] = []
-    names = [*named]
+    names, facts = [*named], set[str]()
     for id_, number in going.items():
         document = store.document(id_)
         texts += text_canaries(document.title) + text_canaries(document.text)
         names += [document.source, *(chunk_id for (chunk_id,) in store.rows(CHUNK_IDS, (number,)))]
-    names += [path for path, mark in store.file_marks().items() if mark.document_id in going]
-    vectors = vector_canaries(_take_vectors(store, views, going))
-    words = word_canaries(_take_words(views, going))
-    return [one for kind in (texts, name_canaries(names), vectors, words) for one in kind[thin_out(len(kind))]]
+        facts.update(_name_facts(document))
+    staying = {id_ for (id_,) in store.rows("SELECT id FROM documents")} - going.keys()
+    for mark in store.file_marks().values():
+        if mark.document_id is not None and mark.document_id not in staying:
+            names += [mark.path, mark.document_id]
+            facts.add(mark.reason)
+    kinds = (
+        texts,
+        name_canaries(names),
+        [canary for fact in sorted(facts) for canary in text_canaries(fact, "fact")],
+        vector_canaries(_take_vectors(store, views, going)),
+        word_canaries(_take_words(views, going)),
+    )
+    return [one for kind in kinds for one in kind[thin_out(len(kind))]]
 
 
 def set_shared_aside(store: Store, canaries: Sequence[Canary]) -> list[Canary]:
@@ -76,6 +86,13 @@ def find_dead(segment: Segment, view: View, going: Mapping[str, int]) -> Bool:
     """Return, shape (n,), which positions of a segment belong to no document, or to one of those to go."""
     owners = find_owners(segment, view.chunks)
     return np.isin(owners, np.array([0, *going.values()], np.int64))
+
+
+def _name_facts(document: Document) -> Iterator[str]:
+    """Yield the values of a document's metadata, as they are stored, and its readers."""
+    for value in document.metadata.values():
+        yield from value if isinstance(value, tuple) else (str(value),)
+    yield from document.readers or ()
 
 
 def _take_vectors(store: Store, views: Sequence[View], going: Mapping[str, int]) -> Iterator[Float32]:

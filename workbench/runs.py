@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -105,8 +106,10 @@ def recover_folder(target: Path) -> None:
 
     What killed processes left unfinished is removed.
     """
-    for litter in target.parent.glob(f".{target.name}.*.tmp"):
-        if not psutil.pid_exists(int(litter.name.split(".")[-2])):
+    ours = re.compile(rf"\.{re.escape(target.name)}\.([1-9]\d{{0,8}})\.tmp")  # others' files may have names like it
+    for litter in target.parent.glob(".*.tmp"):
+        match = ours.fullmatch(litter.name)
+        if match and not psutil.pid_exists(int(match[1])):
             shutil.rmtree(litter, ignore_errors=True)
     replaced = _replaced_name(target)
     if replaced.exists():

@@ -74,16 +74,6 @@ def write_archive(path: Path, manifest: Manifest, database: Path) -> None:
     sync_folder(path.parent)
 
 
-def read_manifest(path: Path, *, max_bytes: int = MAX_BYTES) -> Manifest:
-    """Return what an archive says of itself; nothing but its list of members and the manifest is read.
-
-    Raises:
-        DamagedCollectionError: it is no archive of this program, or larger than `max_bytes`.
-    """
-    with _open_archive(path, max_bytes) as archive:
-        return _read_manifest(path, archive)
-
-
 def unpack_database(path: Path, target: Path, *, max_bytes: int = MAX_BYTES) -> Manifest:
     """Write the archive's database to `target`, which must not exist, and return the manifest it agrees with.
 

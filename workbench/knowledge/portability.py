@@ -1,8 +1,9 @@
 """A collection as one checksummed file, and back. What may lie in that file and how it is read: `archive.py`.
 
-Only the truth travels, written anew from its live rows: no deleted text, no segments (they are built again), no
-settings. Exporting the same state twice gives the same bytes; collections of equal content have equal fingerprints,
-but not equal bytes, since row numbers tell their history.
+Only the truth travels, written anew from its live rows: no deleted text, no segments (they are built again). The
+settings of a library around it travel as the text they are; nobody here reads them. Exporting the same state twice
+gives the same bytes; collections of equal content have equal fingerprints, but not equal bytes, since row numbers tell
+their history.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from workbench import __version__
 from workbench.config import IndexConfig
-from workbench.errors import DamagedCollectionError, MissingCollectionError
+from workbench.errors import CollectionVersionError, DamagedCollectionError
 from workbench.knowledge.archive import MAX_BYTES, Manifest, refuse_archive, unpack_database, write_archive
 from workbench.knowledge.collection import DATABASE, SEGMENTS, Collection
 from workbench.knowledge.inspection import Progress, inspect_rows
+from workbench.knowledge.refusals import refuse_missing
 from workbench.knowledge.store import Store
 from workbench.knowledge.view import fingerprint_content, verify_rows
 from workbench.knowledge.writing import mend_segments
@@ -48,7 +50,7 @@ def export_collection(folder: Path, path: Path, *, settings: str = "", on_progre
         OSError: the disk is full or failing; beside `path`, twice the database's size is needed for a while.
     """
     if not Collection.exists(folder):
-        raise MissingCollectionError(f"{folder} holds no {DATABASE}, so there is nothing to export")
+        raise refuse_missing(folder / DATABASE)
     recover_folder(path)  # what killed exports left: a copy of all texts
     if path.exists():
         raise FileExistsError(f"{path} exists; remove it, or export to another name")
@@ -84,6 +86,7 @@ def import_collection(
     identity: EmbedderIdentity | None = None,
     *,
     index: IndexConfig | None = None,
+    settings_name: str | None = None,
     max_bytes: int = MAX_BYTES,
     on_progress: Progress | None = None,
 ) -> Manifest:
@@ -94,12 +97,13 @@ def import_collection(
         folder: where the collection will lie; it must not exist.
         identity: the embedder questions will come from; None: not checked.
         index: how the index of vectors is built; None: the defaults.
+        settings_name: the file in `folder` that gets the settings that came with it, unread, if any did; None: none.
         max_bytes: a larger file is refused.
         on_progress: called with rows checked and rows there are.
 
     Raises:
         FileExistsError: `folder` exists.
-        DamagedCollectionError: the file is not a whole export, or says what no collection of this program says.
+        DamagedCollectionError: the file is not a whole export, or says what no collection of this version says.
         StaleIndexError: its embedder is another than `identity`.
     """
     if folder.exists():
@@ -111,10 +115,12 @@ def import_collection(
                 _admit(store, manifest, on_progress)
                 for edition in store.editions():
                     mend_segments(store, store.take_snapshot(edition.number), place / SEGMENTS, index or IndexConfig())
-        except DamagedCollectionError as error:
+        except (DamagedCollectionError, CollectionVersionError) as error:
             fault = str(error).partition(";")[0].replace(str(place / DATABASE), "its database")
             raise refuse_archive(path, fault) from error
         Collection.open(place, identity).close()
+        if settings_name is not None and manifest.settings:
+            (place / settings_name).write_text(manifest.settings, encoding="utf-8", newline="")
         if folder.exists():
             raise FileExistsError(f"{folder} was made meanwhile; import into a new folder")
     return manifest

@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     chosen = parser.parse_args()
     if chosen.role is None:
-        sys.exit(not run_proofs(iter([gather(chosen.seconds)]) if chosen.seconds else prove(chosen.full)))
+        sys.exit(not run_proofs((gather(one) for one in [chosen.seconds]) if chosen.seconds else prove(chosen.full)))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     until = float(sys.stdin.readline())

@@ -129,6 +129,32 @@ def test_mail_shows_its_headers_and_body_and_names_its_attachments(tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("html", "said"),
+    [
+        ("<p><img src='cid:1'></p>", "Plain words."),
+        ("<table><tr><td><img></td><td><img></td></tr></table>", "Plain words."),
+        ("<p style='display:none'>secret</p>", "Plain words."),
+        ("<p>Rich words.</p>", "Rich words."),
+        ("<p>\N{THUMBS UP SIGN}</p>", "\N{THUMBS UP SIGN}"),
+    ],
+)
+def test_a_mail_whose_html_shows_no_words_is_read_from_its_plain_part(html: str, said: str, tmp_path: Path) -> None:
+    mail = EmailMessage()
+    mail["Subject"] = "Pictures"
+    mail.set_content("Plain words.")
+    mail.add_alternative(html, subtype="html")
+    read = read_source("a.eml", mail.as_bytes(), tmp_path)
+    assert blocks_of(read) == [(HEADING, "Pictures"), (PARAGRAPH, said)]
+    assert read.metadata.get("hidden_characters", 0) == (len("secret") if "secret" in html else 0)
+
+
+def test_what_is_hidden_from_screen_readers_alone_is_read(tmp_path: Path) -> None:
+    read = read_source("a.html", '<p>Open <span aria-hidden="true">the valve</span><b hidden>secret</b></p>', tmp_path)
+    assert blocks_of(read) == [(PARAGRAPH, "Open the valve")]
+    assert read.metadata["hidden_characters"] == len("secret")
+
+
 def test_json_writes_every_leaf_under_its_path(tmp_path: Path) -> None:
     source = """{"name": "Pump", "weight": 9.5, "spare": null, "tags": ["a", true],
       "maker": {"city": "Oslo", "x": {"y": 1}},

@@ -1,7 +1,7 @@
 """E-mail (.eml): subject, who wrote to whom and when, and the body people see; attachments are named, not read.
 
 The HTML body is preferred to the plain one: it is what mail programs show. A plain part that says something else
-would be read by nobody but us. Quoted replies stay.
+would be read by nobody but us, unless the HTML shows no words (a picture). Quoted replies stay.
 Source: RFC 5322 and MIME, through the standard library.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from email import policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 from pathlib import Path
 
@@ -77,9 +77,19 @@ def find_pieces(headers: dict[str, str], body: list[Piece], attachments: list[st
 
 def read_body(message: EmailMessage, name: str) -> tuple[list[Piece], list[str], str | None]:
     """Return the body's blocks, the texts hidden in it, and its declared language; nothing for a mail without one."""
-    part = message.get_body(("html", "plain"))
-    if part is None:
-        return [], [], None
+    hidden: list[str] = []
+    for subtype in ("html", "plain"):
+        part = message.get_body((subtype,))
+        if part is not None:
+            pieces, unseen, language = read_part(part, name)
+            hidden += unseen
+            if any(piece.text.strip("|- \n") for piece in pieces):  # a table of pictures has no words either
+                return pieces, hidden, language
+    return [], hidden, None
+
+
+def read_part(part: MIMEPart, name: str) -> tuple[list[Piece], list[str], str | None]:
+    """Return what `read_body` does, for one of its two forms."""
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     charset = part.get_content_charset()

@@ -2,6 +2,7 @@
 
 Style sheets are not read, so a class can hide what this calls visible. White text counts as hidden only where nothing
 around it could give it another background: losing a visible table header would be worse than keeping a trick.
+`aria-hidden` hides from screen readers alone: people see such words.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _NEARLY = 24  # largest difference of a colour channel, of 255, that nobody can 
 def hides(node: LexborNode) -> bool:
     """Whether this element, and all in it, is not shown."""
     attributes = node.attributes
-    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+    if "hidden" in attributes:
         return True
     style = attributes.get("style")
     if not style:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,8 +19,11 @@ from hypothesis import strategies as st
 
 from tests.corpus.hostile import HOSTILE, KILLERS
 from tests.corpus.samples import WRITERS
+from tests.corpus.test_hostile import DOCUMENT, EXPECTED
+from tests.corpus.unruly import unreported
 from workbench.config import Limits
-from workbench.corpus import SourceFile, read_document, read_files, scan_folder
+from workbench.corpus import SourceFile, cleaning, read_document, read_files, scan_folder
+from workbench.corpus.confinement import JUDGED, REFUSED
 from workbench.corpus.wire import Reply, decode_reply, encode_reply
 from workbench.types import Block, BlockKind, Document, ReadFailure
 
@@ -27,8 +31,10 @@ UNRULY = "tests.corpus.unruly:READERS"
 TIGHT = Limits(memory_bytes=2**28, cpu_seconds=1, wall_seconds=20, output_bytes=2**20)
 
 OUTCOMES = {  # suffix -> kind of failure and a word of its reason; None: read
+    "abort": ("crashed", "SIGABRT"),
     "allocate": ("memory", "limits.memory_bytes"),
     "chatter": None,
+    "deep": ("crashed", "RecursionError"),
     "die": ("crashed", "SIGKILL"),
     "exit": ("damaged", "SystemExit"),
     "fault": ("crashed", "SIGSEGV"),
@@ -36,8 +42,10 @@ OUTCOMES = {  # suffix -> kind of failure and a word of its reason; None: read
     "leave": ("crashed", "exit code 0"),
     "lie": ("crashed", "outside its text"),
     "loop": ("timeout", "limits.cpu_seconds"),
+    "nest": ("damaged", "RecursionError"),
     "recurse": ("damaged", "RecursionError"),
     "surrogate": ("damaged", "surrogates"),
+    "surrogate-fact": ("damaged", "surrogates"),
     "wrapped": ("memory", "limits.memory_bytes"),
 }
 
@@ -91,8 +99,7 @@ def test_a_child_killed_from_outside_costs_no_file(tmp_path: Path, nothing_left:
         deadline = time.monotonic() + 20
         while not killed and time.monotonic() < deadline:
             for child in psutil.Process().children():
-                if child.cpu_times().user > 0.1:  # up, and three seconds of pause before it
-                    time.sleep(0.7)
+                if child.name() == "pausing":
                     child.kill()
                     killed.append(child.pid)
             time.sleep(0.02)
@@ -110,16 +117,57 @@ def test_a_parser_cannot_write_connect_or_start_anything_and_sees_no_secret(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
     make_files(tmp_path, "own.txt")
-    outcomes = list(read_files(make_files(tmp_path, "a.trespass", "b.place"), n_workers=1, readers=UNRULY))
+    outcomes = list(read_files(make_files(tmp_path, "a.trespass", "b.defy", "c.place"), n_workers=1, readers=UNRULY))
     texts = [outcome.text for outcome in outcomes if isinstance(outcome, Document)]
-    assert texts[0] == "done: ."
+    assert texts[:2] == ["done: .", "done: ."]
     assert (tmp_path / "own.txt").read_text() == "words of own.txt"
-    pid, session, *variables = texts[1].split()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.trespass", "b.defy", "c.place", "own.txt"]
+    pid, session, *variables = texts[2].split()
     assert pid == session != str(os.getsid(0))  # Ctrl-C at the terminal does not reach it
     assert "HF_TOKEN" not in variables
 
 
-def test_where_the_kernel_has_no_filter_python_refuses_the_same(tmp_path: Path) -> None:
+HEADERS = {  # of Linux, where they are installed: its own table for x86-64, the one ARM64 uses
+    Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"): 0,
+    Path("/usr/include/asm-generic/unistd.h"): 1,
+}
+
+
+@pytest.mark.parametrize("header", [path for path in HEADERS if path.exists()])
+def test_the_numbers_of_the_calls_are_the_kernels(header: Path) -> None:
+    known = {
+        name: int(number)
+        for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)$", header.read_text(), re.MULTILINE)
+    }
+    ours = {name: numbers[HEADERS[header]] for name, numbers in (REFUSED | JUDGED).items()}
+    newer = {name for name, number in ours.items() if number is not None and number > 450}  # than the header may be
+    for name in ours.keys() - newer:
+        assert ours[name] == known.get(name) or (ours[name] is None and known[name] > 1000), name
+
+
+def test_a_kernel_that_takes_no_filter_is_an_error_of_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], nothing_left: None
+) -> None:
+    script = "from workbench.corpus import confinement\nconfinement._SECCOMP = (9999, 9999)\nREADERS = {}\n"
+    (tmp_path / "unfiltered.py").write_text(script)  # no such call: what an old kernel or a strict container answers
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match="cannot start"):
+        list(read_files(make_files(tmp_path, "a.txt"), readers="unfiltered:READERS"))
+    assert "this installation cannot parse safely" in capfd.readouterr().err
+
+
+def test_the_knob_is_the_only_limit_of_a_files_size(tmp_path: Path, nothing_left: None) -> None:
+    files = make_files(tmp_path, "a.limit", "b.txt")
+    large, small = Limits(input_bytes=2**30), Limits(input_bytes=8)
+    (told, _), (refused, _) = (list(read_files(files, limits=one, readers=UNRULY)) for one in (large, small))
+    assert isinstance(told, Document) and told.text == str(2**30)
+    assert refused == ReadFailure(
+        "a.limit", "too_large", "a.limit has 16 bytes, the limit is 8 (limits.input_bytes); split the file"
+    )
+    assert Limits().input_bytes == cleaning.MAX_FILE_BYTES
+
+
+def test_where_the_kernel_has_no_filter_python_refuses_what_it_is_told_of(tmp_path: Path) -> None:
     make_files(tmp_path, "own.txt", "a.trespass")
     script = (
         "from pathlib import Path; from tests.corpus.unruly import trespass; from workbench.corpus import confinement;"
@@ -128,7 +176,8 @@ def test_where_the_kernel_has_no_filter_python_refuses_the_same(tmp_path: Path) 
     )
     root = Path(__file__).parents[2]
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=False)
-    assert (result.stdout, result.returncode) == ("done: .\n", 0), result.stderr
+    known_gaps = " ".join(unreported(tmp_path))
+    assert (result.stdout, result.returncode) == (f"done: {known_gaps}.\n", 0), result.stderr
     assert (tmp_path / "own.txt").read_text() == "words of own.txt"
 
 
@@ -187,8 +236,8 @@ def test_hostile_files_have_their_typed_outcomes_in_a_child_too(tmp_path: Path, 
     outcomes = list(read_files(scan_folder([tmp_path], ["**/*"])))
     assert sorted(outcome.source for outcome in outcomes) == sorted(HOSTILE)
     for outcome in outcomes:
-        expected = HOSTILE[outcome.source][1]
-        assert not expected or (isinstance(outcome, ReadFailure) and outcome.kind == expected), outcome
+        kind = outcome.kind if isinstance(outcome, ReadFailure) else DOCUMENT
+        assert kind == EXPECTED[outcome.source], outcome
 
 
 @pytest.mark.slow
@@ -239,6 +288,29 @@ GOOD = (
         ("[0,4,", "[0,5,"),
         ("[0,4,", "[-1,4,"),
         ("[0,4,", "[3,2,"),
+        ("[0,4,", "[0.0,4,"),
+        ("[0,4,", "[false,4,"),
+        ("[0,4,", '["0",4,'),
+        ("[0,4,", "[0,1e400,"),
+        ("[0,4,", "[0,NaN,"),
+        ("0,null]", "-1,null]"),
+        ("0,null]", "0.5,null]"),
+        ("0,null]", f"{10**30},null]"),
+        ("0,null]", "0,0]"),
+        ("0,null]", f"0,{10**30}]"),
+        ("0,null]", "0]"),
+        ('"four"', '"fou\\udc80"'),
+        ('"four"', '"\\ud83d..."'),
+        ('"four"', "4444"),
+        ('"t"', '"\\ud83d"'),
+        ('"metadata":{}', '"metadata":{"a":"\\ud83d"}'),
+        ('"metadata":{}', '"metadata":{"\\ud83d":1}'),
+        ('"metadata":{}', '"metadata":{"a":["\\ud83d"]}'),
+        ('"metadata":{}', '"metadata":{"a":[[]]}'),
+        ('"readers":null', '"readers":["\\ud83d"]'),
+        ('"id":"a"', '"source":"a","kind":"damaged","reason":"\\ud83d"'),
+        (GOOD, "[" * 100_000),
+        (GOOD, '{"outcome":' * 100_000),
         ('[[0,4,"paragraph",0,null]]', '[[0,3,"list",0,null],[2,4,"list",0,null]]'),
         ('"paragraph"', '"program"'),
         ('"metadata":{}', '"metadata":{"a":{}}'),

@@ -21,7 +21,7 @@ class Limits(Knobs):
     cpu_seconds: float = Field(30, gt=0, description="processor time")
     wall_seconds: float = Field(30, gt=0, description="time by the clock")
     output_bytes: int = Field(2**26, ge=2**10, description="text, blocks and metadata together, as UTF-8 JSON")
-    input_bytes: int = Field(2**28, ge=1, description="the file's size")
+    input_bytes: int = Field(2**26, ge=1, description="the file's size")
 
 
 class CorpusConfig(Knobs):

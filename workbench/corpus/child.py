@@ -16,8 +16,9 @@ from typing import IO
 
 from workbench.config import Limits
 from workbench.contracts import Reader
+from workbench.corpus import cleaning
 from workbench.corpus.confinement import allow_cpu, confine, die_with, peak_memory
-from workbench.corpus.reading import SourceFile, as_unreadable, load_readers, read_source
+from workbench.corpus.reading import SourceFile, as_unreadable, load_readers, printable, read_source
 from workbench.corpus.wire import READY, Reply, decode_files, encode_reply, read_frame, write_frame
 from workbench.errors import UnreadableDocumentError
 from workbench.types import Document, ReadFailure
@@ -32,11 +33,14 @@ def serve() -> None:
     die_with(settings["parent"])
     limits = Limits.model_validate(settings["limits"])
     readers = load_readers(settings["readers"])
-    answers = _keep_answers_apart()
-    tempfile.gettempdir()  # looked for by writing, which is refused from here on; libraries only ask
+    cleaning.MAX_FILE_BYTES = limits.input_bytes  # one limit, whoever asks
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # opened here: a confined process opens nothing to write
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(nowhere, 1)  # what libraries print cannot get into the answers
+    tempfile.gettempdir()  # looked for by writing; libraries only ask
     gc.freeze()
-    _silence(2)  # until here a traceback is for the user: this installation cannot parse at all
     confine(limits)
+    os.dup2(nowhere, 2)  # until here a traceback is for the user: this installation cannot parse at all
     write_frame(answers, READY)
     while (asked := read_frame(requests)) is not None:
         for path, root, id_ in decode_files(asked):
@@ -58,8 +62,8 @@ def answer(file: SourceFile, readers: Mapping[str, Reader], limits: Limits, answ
     spent = peak_memory() > limits.memory_bytes // 2 or (isinstance(outcome, ReadFailure) and outcome.kind == "memory")
     try:
         payload = encode_reply(Reply(outcome, spent))
-    except MemoryError as error:
-        spent = True
+    except Exception as error:  # no memory, half a surrogate pair, metadata nested deeper than JSON is written
+        spent = spent or isinstance(error, MemoryError)
         payload = encode_reply(Reply(to_failure(file.id, as_unreadable(file, error)), spent))
     if len(payload) > limits.output_bytes:
         message = f"{file.id} gives {len(payload):,} bytes, the limit is {limits.output_bytes:,}"
@@ -71,17 +75,4 @@ def answer(file: SourceFile, readers: Mapping[str, Reader], limits: Limits, answ
 
 def to_failure(id_: str, error: UnreadableDocumentError) -> ReadFailure:
     """Return the record of an error: its message on one line."""
-    return ReadFailure(id_, error.kind, " ".join(str(error).split()))
-
-
-def _keep_answers_apart() -> IO[bytes]:
-    """Return a stream for answers that what libraries print cannot get into."""
-    answers = os.fdopen(os.dup(1), "wb")
-    _silence(1)
-    return answers
-
-
-def _silence(descriptor: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    return ReadFailure(id_, error.kind, printable(" ".join(str(error).split())))

@@ -11,9 +11,10 @@ import re
 import unicodedata
 from pathlib import Path
 
+from workbench.config import Limits
 from workbench.errors import UnreadableDocumentError
 
-MAX_FILE_BYTES = 64 * 2**20
+MAX_FILE_BYTES = Limits().input_bytes  # a parsing child sets it to its own limit, once
 
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like UTF-16's
@@ -38,8 +39,8 @@ def read_bytes(path: Path) -> bytes:
     try:
         size_bytes = path.stat().st_size
         if size_bytes > MAX_FILE_BYTES:
-            message = f"{path.name} has {size_bytes:,} bytes, the limit is {MAX_FILE_BYTES:,}; split the file"
-            raise UnreadableDocumentError(message, "too_large")
+            message = f"{path.name} has {size_bytes:,} bytes, the limit is {MAX_FILE_BYTES:,} (limits.input_bytes)"
+            raise UnreadableDocumentError(f"{message}; split the file", "too_large")
         data = path.read_bytes()
     except OSError as error:
         raise UnreadableDocumentError(f"{path.name} cannot be opened: {error.strerror or error}", "missing") from error

@@ -69,7 +69,8 @@ class ParserProcess:
         try:
             return decode_reply(payload, file.id)
         except ValueError as error:
-            raise ParserEndedError("crashed", f"made the parser say what is no answer ({error})") from error
+            why = " ".join(str(error)[:200].split())  # it may quote the answer
+            raise ParserEndedError("crashed", f"made the parser say what is no answer ({why})") from error
 
     def kill(self) -> None:
         """Kill the child and whatever it started. It stays to be reaped."""

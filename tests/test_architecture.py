@@ -5,12 +5,12 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "workbench"
 FLOORS = (
-    {"types", "filters", "errors", "locking"},
+    {"types", "rows", "filters", "errors", "locking"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "bench"},
+    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "bench"},
     {"cli"},
     {"__main__"},
 )

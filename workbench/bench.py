@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from workbench.adapting import Adapters
 from workbench.config import ExperimentConfig, dump_config
 from workbench.contracts import Finder
 from workbench.corpus import chunk_documents, cutter_version
@@ -22,34 +23,18 @@ from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.calibration import summarise_refusals
 from workbench.evaluation.runner import Arm, answer_questions, refuse
-from workbench.hardware import PeakMemory, describe_machine, describe_versions
-from workbench.inputs import answer_inputs, fit_inputs, index_inputs, train_inputs
+from workbench.hardware import PeakMemory, made_with
+from workbench.inputs import answer_inputs, fit_inputs, index_inputs
 from workbench.knowledge import Collection
-from workbench.models.adapters import WEIGHTS
 from workbench.parts import Parts, RetrievalFit
 from workbench.prompting import read_citations
 from workbench.reporting import write_run_report
-from workbench.runs import Run, fingerprint, fingerprint_file, read_lines, to_lines, write_atomically, write_json
+from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
-from workbench.training import (
-    BEST,
-    ExampleSet,
-    Rows,
-    TrainingJob,
-    build_closed_book,
-    build_reader,
-    draw,
-    encode_rows,
-    read_progress,
-    show_rows,
-    train_adapter,
-)
-from workbench.types import Answer, CaseRecord, PassageRecord, Question, Split
+from workbench.types import Answer, CaseRecord, PassageRecord, Question
 
 CASES = "cases.jsonl"
-FIRST_ROWS = "first_rows.json"  # what the first rows show, and what they teach, for a person to check
 CLOCKED = ("seconds", "peak_bytes", "peak_gpu_bytes")  # differ between equal runs
-SPARE_HITS = 8  # looked up beyond the passages of a reader row, since forbidden documents are left out
 
 
 class Bench:
@@ -143,6 +128,16 @@ class Bench:
 
     # -- train ---------------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _adapters(self) -> Adapters:
+        return Adapters(
+            self.parts,
+            self.run_folder,
+            collection=lambda: self.index()["fingerprint"],
+            fit=lambda: self.fitted,
+            finder=lambda: self.finder,
+        )
+
     def train(self) -> dict[str, dict[str, Any]]:
         """Train the adapters the arms name; return what each stage recorded."""
         self.parts.check()
@@ -151,72 +146,7 @@ class Bench:
     @cached_property
     def _trained(self) -> dict[str, dict[str, Any]]:
         wanted = dict.fromkeys(arm.adapter for arm in self.config.arms.values() if arm.adapter is not None)
-        return {
-            name: self.run_folder.stage(f"train-{name}", self._train_inputs(name), partial(self._train, name))[0]
-            for name in wanted
-        }
-
-    def _train_inputs(self, name: str) -> str:
-        return train_inputs(self.parts, name, collection=self.index()["fingerprint"], fit=self.fitted)
-
-    def _train(self, name: str, folder: Path) -> dict[str, Any]:
-        parts, recipe = self.parts, self.config.training.recipe(name)
-        train, held_out = (self._examples(name, split) for split in (Split.TRAIN, Split.DEV))
-        job = TrainingJob(
-            name=name,
-            rows=train.rows,
-            held_out=held_out.rows,
-            recipe=recipe,
-            seed=self.config.seed,
-            base_fingerprint=parts.generator_files.fingerprint,
-            template_hash=parts.tokenizer.template_hash,
-        )
-        write_json(folder / FIRST_ROWS, show_rows(train.rows[:3], parts.tokenizer))
-        with PeakMemory() as peak:
-            progress = train_adapter(job, parts.model, folder, pad_id=parts.tokenizer.end_of_turn_ids[-1])
-        return {
-            "rows": len(train.rows),
-            "rows_too_long": train.n_too_long,
-            "rows_unplaced": train.n_unplaced,
-            "rows_without_gold": train.n_without_gold,
-            "held_out_rows": len(held_out.rows),
-            "steps": progress.step,
-            "best_step": progress.best_step,
-            "loss": progress.steps[-1]["loss"],
-            "held_out_loss": progress.best_loss,
-            "tokens": progress.tokens,
-            "seconds": progress.seconds,
-            "peak_bytes": peak.rss_bytes,
-            "peak_gpu_bytes": peak.gpu_bytes,
-            "weights": fingerprint_file(folder / BEST / WEIGHTS),
-            "made_with": _made_with(),
-        }
-
-    def _examples(self, name: str, split: Split) -> ExampleSet:
-        parts, config = self.parts, self.config
-        questions: Sequence[Question] = parts.questions.of(split)
-        adapter = config.training.adapters[name]
-        recipe = config.training.recipe(name)
-        if split is Split.TRAIN:
-            questions = draw(questions, recipe.max_examples, seed=config.seed)
-        rows: Rows
-        match adapter.examples:
-            case "closed_book":
-                rows = build_closed_book(questions, parts.builder, config.prompt)
-            case "reader":
-                passages = adapter.passages or config.retrieval.passages
-                rows = build_reader(
-                    questions,
-                    parts.builder,
-                    config.prompt,
-                    adapter,
-                    passages=passages,
-                    find_passages=lambda q: self.finder.search(q.text, k=passages + SPARE_HITS),
-                    find_gold=parts.gold.find,
-                    forbidden=parts.questions.forbidden,
-                    seed=config.seed,
-                )
-        return encode_rows(rows, parts.tokenizer, recipe)
+        return {name: self._adapters.train(name) for name in wanted}
 
     # -- answer and score ----------------------------------------------------------------------------------------------
 
@@ -253,17 +183,13 @@ class Bench:
             summary["refusals"] = summarise_refusals(records, questions, config.arms, given if fit is None else fit)
         write_atomically(run.path("config.yaml"), dump_config(config))
         write_json(run.path("manifest.json"), self._manifest(answered["made_with"]))
-        write_json(run.path("training.json"), {name: self._curve(name) for name in trained})
+        write_json(run.path("training.json"), {name: self._adapters.curve(name) for name in trained})
         write_atomically(run.path("questions.jsonl"), to_lines(questions))
         write_atomically(run.path("passages.jsonl"), to_lines(self._passages(records)))
         write_atomically(run.path("records.jsonl"), to_lines(records))
         write_atomically(run.path("predictions.jsonl"), "".join(f"{line}\n" for line in lines))
         write_json(run.path("summary.json"), summary)
         return summary
-
-    def _curve(self, name: str) -> dict[str, Any]:
-        progress = read_progress(self.run_folder.path(f"train-{name}"))
-        return {"steps": progress.steps, "held_out": progress.held_out}
 
     def _passages(self, records: Sequence[CaseRecord]) -> list[PassageRecord]:
         """Return each passage that some prompt held, once, in order of its place."""
@@ -284,13 +210,13 @@ class Bench:
             max_new_tokens=self.config.generation.max_new_tokens,
             not_found=self.config.prompt.not_found,
         )
-        return {"records": len(records), "made_with": _made_with()}
+        return {"records": len(records), "made_with": made_with()}
 
     def _arm(self, name: str) -> Arm:
         """Return an arm ready to answer; its adapter is attached on the way."""
         parts, arm = self.parts, self.config.arms[name]
         if arm.adapter is not None and arm.adapter not in parts.generator.adapters:
-            parts.generator.load_adapter(arm.adapter, self.run_folder.path(f"train-{arm.adapter}/{BEST}"))
+            parts.generator.load_adapter(arm.adapter, self._adapters.folder(arm.adapter))
         strategy = build_strategy(
             arm,
             self.config.retrieval,
@@ -367,7 +293,7 @@ class Bench:
             able = [name for name, other in self.config.arms.items() if other.strategy != "oracle"]
             raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(able)}")
         adapter = self.config.arms[arm].adapter
-        if adapter and self.run_folder.stage_done(f"train-{adapter}", self._train_inputs(adapter)) is None:
+        if adapter and not self._adapters.is_trained(adapter):
             raise MissingModelError(
                 f"adapter {adapter!r} is not trained for this config in {self.run_folder.folder}; "
                 f"train it: workbench train CONFIG --out {self.run_folder.folder}"
@@ -379,10 +305,6 @@ class Bench:
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
-
-
-def _made_with() -> dict[str, Any]:
-    return {"versions": describe_versions(), "hardware": describe_machine()}
 
 
 def _show_progress(bar: tqdm[NoReturn], done: int, total: int) -> None:

@@ -34,6 +34,11 @@ def describe_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
+def made_with() -> dict[str, object]:
+    """Return versions and machine, as every stage whose numbers depend on them records them."""
+    return {"versions": describe_versions(), "hardware": describe_machine()}
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -12,6 +12,7 @@ from tests.tiny import load_tiny, make_job
 from workbench.errors import CheckpointMismatchError, TrainingError
 from workbench.training import TrainingJob, train_adapter
 from workbench.training import loop as loop_module
+from workbench.training.updates import Updater
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
 
@@ -62,7 +63,7 @@ def test_an_interrupted_training_resumes_to_the_same_bits(
 ) -> None:
     whole = train(tmp_path / "whole", micro_batch_size=2)  # dropout, shuffling and accumulation are on
     calls: list[int] = []
-    update = loop_module._Training._update
+    update = Updater.step
 
     def interrupted(self: Any, batch: Any) -> Any:
         if len(calls) == stop_after:
@@ -71,7 +72,7 @@ def test_an_interrupted_training_resumes_to_the_same_bits(
         return update(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop_module._Training, "_update", interrupted)
+        patch.setattr(Updater, "step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "parts", micro_batch_size=2)
     resumed = train(tmp_path / "parts", micro_batch_size=2)
@@ -100,9 +101,9 @@ def test_an_interruption_inside_an_evaluation_does_not_lose_it(tmp_path: Path, m
 
 def test_a_checkpoint_of_another_recipe_is_refused_with_both_fingerprints(tmp_path: Path) -> None:
     train(tmp_path, epochs=1)
-    found = json.loads((tmp_path / "checkpoint/progress.json").read_text())["identity"][:12]
-    wanted = make_job(load_tiny()[1], epochs=2).identity[:12]
-    with pytest.raises(CheckpointMismatchError, match=rf"{found}.*{wanted}"):
+    found = json.loads((tmp_path / "checkpoint/progress.json").read_text())["identity"]["recipe"][:12]
+    wanted = make_job(load_tiny()[1], epochs=2).identity["recipe"][:12]
+    with pytest.raises(CheckpointMismatchError, match=rf"recipe {found}, now {wanted};"):
         train(tmp_path, epochs=2)
 
 

@@ -5,8 +5,8 @@ import torch
 
 from tests.tiny import RECIPE, load_tiny, make_examples
 from workbench.errors import TrainingError
-from workbench.models.adapters import create_adapter
-from workbench.models.prefix import compute_prefix
+from workbench.models.lora_methods import create_adapter
+from workbench.models.prefix import PrefixStore, compute_prefix
 from workbench.training.loss import CompletionLoss, check_logits, count_loss_tokens
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
@@ -14,11 +14,11 @@ pytestmark = pytest.mark.usefixtures("tiny_home")
 
 def make_loss(acts_from: str):  # type: ignore[no-untyped-def]
     model, tokenizer = load_tiny()
-    peft_model = create_adapter(model, "reader", RECIPE.model_copy(update={"dropout": 0.0}), seed=0)
+    peft_model = create_adapter(model, "reader", RECIPE.model_copy(update={"dropout": 0.0}), seed=0).model
     for name, parameter in peft_model.named_parameters():
         if "lora_B" in name:  # B = 0 would hide the adapter
             torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
-    loss = CompletionLoss(peft_model, adapter="reader", prefix_cache_bytes=1e9, pad_id=0)
+    loss = CompletionLoss(peft_model, adapter="reader", prefixes=PrefixStore(max_bytes=1e9, evict=False), pad_id=0)
     peft_model.set_adapter("reader")
     return loss, make_examples(tokenizer, acts_from=acts_from)
 

@@ -1,16 +1,13 @@
 """Every knob, typed, with unit and range; YAML in; unknown keys refused with file, line and the nearest key."""
 
 from workbench.config.experiment import (
-    AdapterConfig,
     ArmConfig,
     EvaluationConfig,
     ExperimentConfig,
     GenerationConfig,
     PromptConfig,
     QuestionsConfig,
-    RecipeConfig,
     SplitConfig,
-    TrainingConfig,
 )
 from workbench.config.knowledge import (
     ChunkingConfig,
@@ -29,6 +26,7 @@ from workbench.config.knowledge import (
     leaves_to_fit,
 )
 from workbench.config.load import dump_config, load_config, load_library_config
+from workbench.config.training import AdapterConfig, RecipeConfig, TrainingConfig
 
 __all__ = [
     "AdapterConfig",

@@ -1,4 +1,4 @@
-"""LoRA adapters through PEFT: made, attached, switched on and off over one loaded base, saved and vetted.
+"""LoRA adapters through PEFT: attached, switched on and off over one loaded base, saved and vetted.
 
 An adapter's folder holds PEFT's own two files (any tool can load it) and `workbench.json`, our passport: which base,
 which chat template, where it acts from, what it was trained on.
@@ -13,10 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 
-from workbench.config import RecipeConfig
 from workbench.errors import AdapterMismatchError, MissingModelError
 from workbench.runs import write_json
 from workbench.types import Adapter
@@ -27,23 +25,6 @@ WEIGHTS = "adapter_model.safetensors"
 FORBIDDEN_KEYS = ("auto_mapping", "megatron_config", "runtime_config", "corda_config", "layer_replication")
 
 
-def create_adapter(model: Any, name: str, recipe: RecipeConfig, *, seed: int) -> Any:
-    """Attach a fresh LoRA on all linear layers (B = 0: it changes nothing yet) and return the PEFT model.
-
-    The base is frozen; the adapter is float32 whatever the base's dtype.
-    """
-    torch.manual_seed(seed)
-    config = LoraConfig(
-        r=recipe.r,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    with _peft_quieted():
-        return get_peft_model(model, config, adapter_name=name)
-
-
 def attach_adapter(model: Any, adapter: Adapter) -> Any:
     """Load a saved adapter beside those `model` already has and return the PEFT model; it is switched off.
 
@@ -51,7 +32,7 @@ def attach_adapter(model: Any, adapter: Adapter) -> Any:
         AdapterMismatchError: the file lacks weights of the model's LoRA layers, or its config would run code.
     """
     _vet(adapter.folder)
-    with _peft_quieted():
+    with peft_quieted():
         return _attach(model, adapter)
 
 
@@ -68,7 +49,8 @@ def _attach(model: Any, adapter: Adapter) -> Any:
 
 
 @contextmanager
-def _peft_quieted() -> Iterator[None]:
+def peft_quieted() -> Iterator[None]:
+    """Keep a warning back that PEFT gives about itself."""
     # PEFT 0.21 asks Transformers 5.23 by a name the latter has renamed; nothing a user could mend.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from workbench.models.prefix_disk import PrefixFolder
+
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
@@ -70,9 +72,11 @@ class PrefixStore:
     `evict=False` keeps the first that came and recomputes the rest (training: epochs would sweep an LRU clean).
     """
 
-    def __init__(self, *, max_bytes: float, evict: bool) -> None:
+    def __init__(self, *, max_bytes: float, evict: bool, disk: PrefixFolder | None = None) -> None:
+        """Take `disk` for what does not fit `max_bytes`; None: such a prefix is computed whenever it is wanted."""
         self._max_bytes = max_bytes
         self._evict = evict
+        self._disk = disk
         self._held: OrderedDict[tuple[str | None, tuple[int, ...]], Prefix] = OrderedDict()
         self.n_bytes = 0
         self.n_computed = 0
@@ -85,6 +89,11 @@ class PrefixStore:
             self._held.move_to_end(key)
             self.n_reused += 1
             return self._held[key]
+        started = time.perf_counter()
+        stored = self._disk.get(key) if self._disk else None
+        if stored is not None:
+            self.n_reused += 1
+            return Prefix(states=stored, seconds=time.perf_counter() - started)
         prefix = compute()
         self.n_computed += 1
         if self._evict:
@@ -93,6 +102,8 @@ class PrefixStore:
         if self.n_bytes + prefix.n_bytes <= self._max_bytes:
             self._held[key] = prefix
             self.n_bytes += prefix.n_bytes
+        elif self._disk:
+            self._disk.put(key, prefix.states)
         return prefix
 
 
@@ -111,13 +122,20 @@ class PrefixedBatch:
 
 
 def assemble_batch(
-    prefixes: Sequence[Prefix | None], suffixes: Sequence[Sequence[int]], *, pad_id: int, device: torch.device
+    prefixes: Sequence[Prefix | None],
+    suffixes: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    device: torch.device,
+    n_before: int = 0,
 ) -> PrefixedBatch:
     """Pad prefixes and suffixes into one batch. A prefix of None is empty; no suffix may be.
 
+    Args:
+        n_before: tokens before every suffix whose keys and values the caller brings; then no prefix may be given.
     Memory: one copy of all prefixes, padded to the longest.
     """
-    n_prefix = [prefix.n_tokens if prefix else 0 for prefix in prefixes]
+    n_prefix = [prefix.n_tokens if prefix else n_before for prefix in prefixes]
     longest_prefix, longest = max(n_prefix), max(len(suffix) for suffix in suffixes)
     input_ids = torch.full((len(suffixes), longest), pad_id, dtype=torch.long)
     position_ids = torch.zeros_like(input_ids)

@@ -12,7 +12,8 @@ from workbench.training.examples import (
     encode_rows,
     show_rows,
 )
-from workbench.training.loop import BEST, TrainingJob, train_adapter
+from workbench.training.jobs import TrainingJob
+from workbench.training.loop import BEST, train_adapter
 
 __all__ = [
     "BEST",

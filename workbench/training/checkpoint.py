@@ -1,12 +1,14 @@
 """A training run on disk: adapter, optimizer and log, complete or absent; it refuses to resume anything else.
 
-One folder replaced atomically, safetensors and JSON only. The order of batches, the learning rate and dropout's seed
-are functions of the step (see batches.py, loop.py), so the step is all the state they need.
+One folder replaced atomically, safetensors and JSON only; the tensors' SHA-256 stands in the JSON, so what a failing
+disk changed is refused. The order of batches, the learning rate and dropout's seed are functions of the step (see
+batches.py, updates.py), so the step is all the state they need.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from workbench.errors import CheckpointMismatchError, TrainingError
-from workbench.runs import new_folder, recover_folder, write_json
+from workbench.runs import fingerprint_file, new_folder, recover_folder, write_json
 
 FOLDER = "checkpoint"
+STATE = "state.safetensors"
+PROGRESS = "progress.json"
+VERSION = 2
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -27,22 +32,36 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0
-    tokens: int = 0
+    tokens: int = 0  # of the rows, their prefixes left out
     loss_tokens: int = 0
     best_loss: float | None = None  # held-out loss of the adapter that is kept
     best_step: int | None = None  # and its step
     evaluated: int | None = None  # step of the last evaluation
+    n_worse: int = 0  # evaluations since the lowest held-out loss
+    stopped_early: bool = False
+    micro_batch_size: int | None = None  # smaller than the recipe's once memory ran out; None: the recipe's
     steps: list[dict[str, float]] = field(default_factory=list)  # one per update: step, loss, learning_rate, norm
     held_out: list[dict[str, float]] = field(default_factory=list)  # one per evaluation: step, loss
+    held_out_rows: dict[str, list[float]] = field(default_factory=dict)  # each row's loss: `before`, `kept`
+    events: list[str] = field(default_factory=list)  # what was handled on the way, for a person to read
 
 
 Parameters = dict[str, torch.nn.Parameter]
 
 
 def save_checkpoint(
-    folder: Path, parameters: Parameters, optimizer: torch.optim.Optimizer, progress: Progress, *, identity: str
+    folder: Path,
+    parameters: Parameters,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    *,
+    identity: Mapping[str, str],
 ) -> None:
-    """Replace the checkpoint in `folder`. Raises TrainingError rather than save a number that is not finite."""
+    """Replace the checkpoint in `folder`. Raises TrainingError rather than save a number that is not finite.
+
+    Args:
+        identity: what decides the numbers, by name, as fingerprints; a resume must have equal ones.
+    """
     tensors = {f"weight/{name}": tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
     for name, tensor in parameters.items():
         for moment in MOMENTS:
@@ -50,38 +69,37 @@ def save_checkpoint(
                 tensors[f"{moment}/{name}"] = optimizer.state[tensor][moment].cpu().contiguous()
     refuse_non_finite(tensors, progress.step)
     with new_folder(folder / FOLDER) as temporary:
-        save_file(tensors, temporary / "state.safetensors")
-        write_json(temporary / "progress.json", {"identity": identity} | asdict(progress))
+        save_file(tensors, temporary / STATE)
+        head = {"version": VERSION, "identity": dict(identity), "state": fingerprint_file(temporary / STATE)}
+        write_json(temporary / PROGRESS, head | asdict(progress))
 
 
 def read_progress(folder: Path) -> Progress:
     """Return how far the training in `folder` came. Raises FileNotFoundError if it has no checkpoint."""
-    fields = json.loads((folder / FOLDER / "progress.json").read_text(encoding="utf-8"))
-    fields.pop("identity")
-    return Progress(**fields)
+    return _read(folder)[1]
 
 
 def load_checkpoint(
-    folder: Path, parameters: Parameters, optimizer: torch.optim.Optimizer, *, identity: str
+    folder: Path, parameters: Parameters, optimizer: torch.optim.Optimizer, *, identity: Mapping[str, str]
 ) -> Progress | None:
     """Restore weights and moments in place and return the progress; None when there is no checkpoint.
 
     Raises:
-        CheckpointMismatchError: it belongs to other data, another base or another recipe.
+        CheckpointMismatchError: it belongs to other data, another base, template, recipe or seed; or it is damaged.
     """
     recover_folder(folder / FOLDER)
-    path = folder / FOLDER / "progress.json"
-    if not path.exists():
+    if not (folder / FOLDER / PROGRESS).exists():
         return None
-    fields = json.loads(path.read_text(encoding="utf-8"))
-    found = fields.pop("identity")
-    if found != identity:
+    head, progress = _read(folder)
+    _refuse_another(folder / FOLDER, head["identity"], identity)
+    state = folder / FOLDER / STATE
+    found = fingerprint_file(state) if state.exists() else "no file"
+    if found != head["state"]:
         raise CheckpointMismatchError(
-            f"{folder / FOLDER} belongs to a training with fingerprint {found[:12]}, this one has {identity[:12]} "
-            f"(data, base, template, recipe or seed differ); remove the folder or train into another one"
+            f"{state} is damaged: its SHA-256 is {found[:12]}, it was written with {head['state'][:12]}; "
+            f"remove {folder / FOLDER} and train again"
         )
-    progress = Progress(**fields)
-    tensors = load_file(folder / FOLDER / "state.safetensors")
+    tensors = load_file(state)
     with torch.no_grad():
         for name, tensor in parameters.items():
             tensor.copy_(tensors[f"weight/{name}"])
@@ -93,6 +111,29 @@ def load_checkpoint(
             if moments:
                 optimizer.state[tensor] = {"step": torch.tensor(float(progress.step))} | moments
     return progress
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], Progress]:
+    path = folder / FOLDER / PROGRESS
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        head = {key: fields.pop(key) for key in ("version", "identity", "state")}
+        if head["version"] != VERSION:
+            raise KeyError(f"version {head['version']}")
+        return head, Progress(**fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointMismatchError(
+            f"{path} is damaged or of another version than {VERSION}: {error}; remove {path.parent} and train again"
+        ) from error
+
+
+def _refuse_another(folder: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    differing = [name for name in wanted if found.get(name) != wanted[name]]
+    if differing:
+        parts = ", ".join(f"{name} {found.get(name, 'unknown')[:12]}, now {wanted[name][:12]}" for name in differing)
+        raise CheckpointMismatchError(
+            f"{folder} belongs to another training: {parts}; remove the folder or train into another one"
+        )
 
 
 def refuse_non_finite(tensors: dict[str, torch.Tensor], step: int) -> None:

@@ -1,7 +1,9 @@
-"""Cross-entropy where there is loss, and nowhere else.
+"""Cross-entropy where there is loss, and nowhere else; what rows share is computed once.
 
 At a vocabulary of 49k the logits of a whole row cost more than the transformer: the hidden states are selected first,
-then multiplied by the output layer. The prefix's keys and values come from the frozen base, without gradients.
+then multiplied by the output layer. A row's prefix (`n_prefix`) is read by the frozen base, without gradients. What all
+rows of a batch begin with (system text, template) is run once *with* gradients, which add up over the rows: the same
+sums as row by row, on fewer tokens (with dropout, one mask for what is shared).
 """
 
 from __future__ import annotations
@@ -10,38 +12,89 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from transformers import DynamicCache
 
 from workbench.errors import TrainingError
 from workbench.models.adapters import adapter_active
-from workbench.models.prefix import Prefix, PrefixStore, assemble_batch, compute_prefix, decoder
+from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix, decoder
+from workbench.training.cross_entropy import summed_cross_entropy, token_losses
 from workbench.types import TrainingExample
+
+WORTH_SHARING = 8  # tokens a row; below, a pass of its own costs more than it saves
 
 
 class CompletionLoss(torch.nn.Module):
     """Examples → summed loss over their loss tokens. A module, as Accelerate wants it."""
 
-    def __init__(self, model: Any, *, adapter: str, prefix_cache_bytes: float, pad_id: int) -> None:
+    def __init__(
+        self, model: Any, *, adapter: str, prefixes: PrefixStore, pad_id: int, share_beginnings: bool = True
+    ) -> None:
         super().__init__()
         self.model = model
+        self.prefixes = prefixes
         self._adapter = adapter
         self._pad_id = pad_id
-        self.prefixes = PrefixStore(max_bytes=prefix_cache_bytes, evict=False)
+        self._share_beginnings = share_beginnings
 
     def forward(self, examples: Sequence[TrainingExample]) -> torch.Tensor:
         """Return the loss in nats, summed over the loss tokens of `examples` (a scalar, float32)."""
+        states, targets = self._states(examples)
+        return summed_cross_entropy(states, output_layer(self.model), targets)
+
+    def per_example(self, examples: Sequence[TrainingExample]) -> list[float]:
+        """Return each example's loss in nats, summed over its loss tokens; without gradients."""
+        with torch.no_grad():
+            states, targets = self._states(examples)
+        counts = [sum(example.loss_mask) for example in examples]
+        return [float(part.sum()) for part in token_losses(states, output_layer(self.model), targets).split(counts)]
+
+    def _states(self, examples: Sequence[TrainingExample]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the states that predict a loss token, shape (loss tokens, H), and those tokens."""
+        n_shared = self._shared_beginning(examples)
+        hidden = self._shared(examples, n_shared) if n_shared else self._prefixed(examples)  # (B, S, H)
+        predicts, targets = _loss_positions(examples, longest=hidden.shape[1])
+        return hidden[predicts.to(hidden.device)], targets.to(hidden.device)
+
+    def _prefixed(self, examples: Sequence[TrainingExample]) -> torch.Tensor:
         prefixes = self._find_prefixes(examples)
         suffixes = [example.token_ids[example.n_prefix :] for example in examples]
         batch = assemble_batch(prefixes, suffixes, pad_id=self._pad_id, device=self.model.device)
+        return self._run(batch, batch.cache)
+
+    def _shared(self, examples: Sequence[TrainingExample], n_shared: int) -> torch.Tensor:
+        beginning = torch.tensor([examples[0].token_ids[:n_shared]], device=self.model.device)
+        once: Any = DynamicCache()
+        decoder(self.model)(input_ids=beginning, past_key_values=once, use_cache=True)
+        cache = DynamicCache()
+        for number, layer in enumerate(once.layers):
+            many = (len(examples), -1, -1, -1)
+            cache.update(layer.keys.expand(many), layer.values.expand(many), number)
+        rest = [example.token_ids[n_shared:] for example in examples]
+        batch = assemble_batch(
+            [None] * len(rest), rest, pad_id=self._pad_id, device=self.model.device, n_before=n_shared
+        )
+        return self._run(batch, cache)
+
+    def _run(self, batch: PrefixedBatch, cache: DynamicCache) -> torch.Tensor:
+        # Without anything before the rows no cache is kept: checkpointing cannot recompute into one.
         hidden = decoder(self.model)(
             input_ids=batch.input_ids,
             position_ids=batch.position_ids,
             attention_mask=batch.attention_mask,
-            past_key_values=batch.cache,
-            use_cache=True,
-        ).last_hidden_state  # (B, S, H)
-        predicts, targets = self._loss_positions(examples, longest=hidden.shape[1])
-        logits = output_layer(self.model)(hidden[predicts.to(hidden.device)])  # (loss tokens, V)
-        return torch.nn.functional.cross_entropy(logits.float(), targets.to(logits.device), reduction="sum")
+            past_key_values=cache if len(cache.layers) else None,
+            use_cache=bool(len(cache.layers)),
+        ).last_hidden_state
+        assert isinstance(hidden, torch.Tensor)
+        return hidden
+
+    def _shared_beginning(self, examples: Sequence[TrainingExample]) -> int:
+        """Return how many tokens all rows begin with and none has loss on (the first prediction's state included)."""
+        if not self._share_beginnings or len(examples) < 2 or any(example.n_prefix for example in examples):
+            return 0
+        bound = min(example.loss_mask.index(True) for example in examples) - 1
+        columns = zip(*(example.token_ids[:bound] for example in examples), strict=True)
+        shared = next((place for place, column in enumerate(columns) if len(set(column)) > 1), bound)
+        return shared if shared >= WORTH_SHARING else 0
 
     def _find_prefixes(self, examples: Sequence[TrainingExample]) -> list[Prefix | None]:
         training = self.model.training
@@ -57,18 +110,18 @@ class CompletionLoss(torch.nn.Module):
         ids = example.token_ids[: example.n_prefix]
         return self.prefixes.get(None, ids, lambda: compute_prefix(self.model, ids))
 
-    @staticmethod
-    def _loss_positions(examples: Sequence[TrainingExample], *, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which of the (B, S) hidden states predict a loss token, and those tokens in the same order."""
-        predicts = torch.zeros((len(examples), longest), dtype=torch.bool)
-        targets: list[int] = []
-        for row, example in enumerate(examples):
-            offset = longest - len(example.token_ids)  # rows end at the right edge
-            for position, (token, counts) in enumerate(zip(example.token_ids, example.loss_mask, strict=True)):
-                if counts:
-                    predicts[row, offset + position - 1] = True
-                    targets.append(token)
-        return predicts, torch.tensor(targets)
+
+def _loss_positions(examples: Sequence[TrainingExample], *, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which of the (B, S) hidden states predict a loss token, and those tokens in the same order."""
+    predicts = torch.zeros((len(examples), longest), dtype=torch.bool)
+    targets: list[int] = []
+    for row, example in enumerate(examples):
+        offset = longest - len(example.token_ids)  # rows end at the right edge
+        for position, (token, counts) in enumerate(zip(example.token_ids, example.loss_mask, strict=True)):
+            if counts:
+                predicts[row, offset + position - 1] = True
+                targets.append(token)
+    return predicts, torch.tensor(targets)
 
 
 def output_layer(model: Any) -> Any:

@@ -1,0 +1,69 @@
+"""Cross-entropy of hidden states under a frozen output layer, a chunk of tokens at a time.
+
+The logits of a chunk and their gradient live only while the chunk is computed: memory is one chunk of (tokens, V), not
+the batch's. The gradient is taken in the forward pass, as in Liger's fused linear cross-entropy (arXiv:2410.10989).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+CHUNK_BYTES = 64 * 2**20  # of float32 logits; larger chunks were no faster on the machines measured
+
+
+def chunk_tokens(vocabulary: int) -> int:
+    """Return how many tokens' logits fit one chunk; at least one."""
+    return max(1, CHUNK_BYTES // (4 * vocabulary))
+
+
+class _FusedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        context: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
+    ) -> torch.Tensor:
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        gradient = torch.empty_like(hidden) if context.needs_input_grad[0] else None
+        size = chunk_tokens(weight.shape[0])
+        for start in range(0, hidden.shape[0], size):
+            part, wanted = hidden[start : start + size], targets[start : start + size]
+            logits = torch.nn.functional.linear(part, weight, bias).float()  # (chunk, V)
+            total += torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
+            if gradient is not None:
+                slope = torch.softmax(logits, dim=-1)
+                slope[torch.arange(len(wanted), device=slope.device), wanted] -= 1.0
+                gradient[start : start + size] = slope.to(weight.dtype) @ weight
+        context.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None, None]:
+        (gradient,) = context.saved_tensors
+        return None if gradient is None else gradient * upstream[0].to(gradient.dtype), None, None, None
+
+
+def summed_cross_entropy(hidden: torch.Tensor, layer: Any, targets: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of `targets` under `layer(hidden)` in nats, summed (a scalar, float32).
+
+    Args:
+        hidden: shape (N, H), the states that predict the targets.
+        layer: the frozen output layer, a torch.nn.Linear of shape (V, H).
+        targets: shape (N,), token ids.
+    """
+    result = _FusedCrossEntropy.apply(hidden, layer.weight, layer.bias, targets)  # type: ignore[no-untyped-call]
+    assert isinstance(result, torch.Tensor)
+    return result
+
+
+@torch.no_grad()
+def token_losses(hidden: torch.Tensor, layer: Any, targets: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of each target in nats: shape (N,), float32, on the CPU. Memory as above."""
+    size = chunk_tokens(layer.weight.shape[0])
+    parts = [
+        torch.nn.functional.cross_entropy(
+            layer(hidden[start : start + size]).float(), targets[start : start + size], reduction="none"
+        )
+        for start in range(0, hidden.shape[0], size)
+    ]
+    return torch.cat(parts).cpu()

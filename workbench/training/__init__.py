@@ -12,6 +12,7 @@ from workbench.training.examples import (
     encode_rows,
     show_rows,
 )
+from workbench.training.from_dataset import build_from_dataset
 from workbench.training.jobs import TrainingJob
 from workbench.training.loop import BEST, train_adapter
 
@@ -24,6 +25,7 @@ __all__ = [
     "TrainingJob",
     "answer_text",
     "build_closed_book",
+    "build_from_dataset",
     "build_reader",
     "draw",
     "encode_rows",

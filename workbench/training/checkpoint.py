@@ -39,6 +39,7 @@ class Progress:
     evaluated: int | None = None  # step of the last evaluation
     n_worse: int = 0  # evaluations since the lowest held-out loss
     stopped_early: bool = False
+    planned_bytes: int | None = None  # memory at the peak, as planned before the first step
     micro_batch_size: int | None = None  # smaller than the recipe's once memory ran out; None: the recipe's
     steps: list[dict[str, float]] = field(default_factory=list)  # one per update: step, loss, learning_rate, norm
     held_out: list[dict[str, float]] = field(default_factory=list)  # one per evaluation: step, loss

@@ -38,6 +38,7 @@ class Row:
     prompt: Prompt
     answer: str
     without_gold: bool = False
+    plain: bool = False  # text as it stands: no turn to end, and loss on all of it but the first token
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Rows:
     n_too_long: int = 0
     n_unplaced: int = 0
 
-    def add(self, question: Question, make: Callable[[], Row]) -> None:
+    def add(self, make: Callable[[], Row]) -> None:
         """Add the row that `make` builds; a question over the prompt's budget is counted instead."""
         try:
             self.made.append(make())
@@ -68,7 +69,7 @@ def build_closed_book(questions: Sequence[Question], builder: PromptBuilder, con
     """Return one row a question: the question alone, its first answer."""
     rows = Rows()
     for question in questions:
-        rows.add(question, lambda q=question: Row(q.id, builder.build(q.text), answer_text(q, config)))  # type: ignore[misc]
+        rows.add(lambda q=question: Row(q.id, builder.build(q.text), answer_text(q, config)))  # type: ignore[misc]
     return rows
 
 
@@ -104,7 +105,7 @@ def build_reader(
             shown = tuple(hit for hit in offered if not _holds_any(hit, question.relevant))[:passages]
         else:
             shown = _with_gold(offered, gold[:passages], passages, rng)
-        rows.add(question, lambda q=question, s=shown, g=gold: _reader_row(q, s, g, builder, prompt))  # type: ignore[misc]
+        rows.add(lambda q=question, s=shown, g=gold: _reader_row(q, s, g, builder, prompt))  # type: ignore[misc]
     return rows
 
 
@@ -150,9 +151,13 @@ def encode_rows(rows: Rows, tokenizer: ChatTokenizer, recipe: RecipeConfig) -> E
     """Return token ids and loss masks; rows over `recipe.max_tokens` are dropped and counted, never cut."""
     examples = []
     for row in rows.made:
-        answer = (*tokenizer.encode(row.answer), *tokenizer.end_of_turn_ids)
-        prompt = (*row.prompt.prefix_ids, *row.prompt.suffix_ids)
-        if len(prompt) + len(answer) <= recipe.max_tokens:
+        answer = tuple(tokenizer.encode(tokenizer.neutralise(row.answer)))
+        answer = answer if row.plain else (*answer, *tokenizer.end_of_turn_ids)
+        # A first token of plain text has nothing before it that could predict it.
+        prompt, answer = (
+            (answer[:1], answer[1:]) if row.plain else ((*row.prompt.prefix_ids, *row.prompt.suffix_ids), answer)
+        )
+        if answer and len(prompt) + len(answer) <= recipe.max_tokens:
             examples.append(
                 TrainingExample(
                     question_id=row.question_id,

@@ -7,6 +7,7 @@ The order of batches, the learning rate and dropout's seed are functions of the 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from workbench.errors import TrainingError
+from workbench.hardware import return_freed_memory
 from workbench.models.adapters import WEIGHTS, save_passport
 from workbench.models.lora_methods import FreshAdapter, create_adapter
 from workbench.models.prefix import PrefixStore, decoder
@@ -32,6 +34,7 @@ from workbench.training.checkpoint import (
 )
 from workbench.training.jobs import TrainingJob
 from workbench.training.loss import CompletionLoss, check_logits, count_loss_tokens
+from workbench.training.memory import fitting_micro_batch, free_bytes, plan_memory
 from workbench.training.updates import Updater, gather
 from workbench.types import Adapter, TrainingExample
 
@@ -40,10 +43,15 @@ SCRATCH = "prefixes"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
-def train_adapter(job: TrainingJob, model: Any, folder: Path, *, pad_id: int) -> Progress:
+def train_adapter(
+    job: TrainingJob, model: Any, folder: Path, *, pad_id: int, tell: Callable[[str], None] = lambda _: None
+) -> Progress:
     """Train into `folder`/adapter, resuming `folder`/checkpoint if it is this job's; `model` comes back bare.
 
     The adapter kept is the one with the lowest held-out loss; without held-out rows, or for `keep: last`, the last.
+
+    Args:
+        tell: is given lines for a person: the memory plan, and what had to be handled.
 
     Raises:
         TrainingError: no rows, a loss or gradient that is zero or not finite, no memory for a single row.
@@ -55,10 +63,11 @@ def train_adapter(job: TrainingJob, model: Any, folder: Path, *, pad_id: int) ->
             f"adapter {job.name!r} has no training rows: give train questions (a reader needs their `relevant` "
             f"spans), or raise training.max_tokens"
         )
+    return_freed_memory()
     fresh = create_adapter(model, job.name, job.recipe, seed=job.seed, rows=[row.token_ids for row in job.rows])
     try:
         check_logits(fresh.model, job.rows[0].token_ids[:8])
-        return _Training(job, fresh, folder, pad_id).run()
+        return _Training(job, fresh, folder, pad_id, tell).run()
     finally:
         fresh.unload()
 
@@ -66,7 +75,10 @@ def train_adapter(job: TrainingJob, model: Any, folder: Path, *, pad_id: int) ->
 class _Training:
     """One run of the loop: the parts that every step needs, and the progress so far."""
 
-    def __init__(self, job: TrainingJob, fresh: FreshAdapter, folder: Path, pad_id: int) -> None:
+    def __init__(
+        self, job: TrainingJob, fresh: FreshAdapter, folder: Path, pad_id: int, tell: Callable[[str], None]
+    ) -> None:
+        self.tell = tell
         self.job, self.folder, self.fresh, self.model = job, folder, fresh, fresh.model
         self.accelerator = Accelerator(cpu=self.model.device.type == "cpu")
         self.parameters: Parameters = {
@@ -101,6 +113,7 @@ class _Training:
         with self.accelerator.main_process_first():  # it may have to put back what a kill left
             done = load_checkpoint(self.folder, self.parameters, self.optimizer, identity=self.job.identity)
         self.progress = self.updater.progress = done or self.progress
+        self._plan_memory()
         self._resumed_at = last_saved = time.perf_counter()
         try:
             self._evaluate_if_due()  # the first time, or when an interruption fell into an evaluation
@@ -128,6 +141,27 @@ class _Training:
         self.scratch.remove()
         self.accelerator.wait_for_everyone()
         return self.progress
+
+    def _plan_memory(self) -> None:
+        """Tell the plan; where it does not fit, take smaller micro-batches from the start.
+
+        On a CPU that is the only chance: the kernel kills what asks for too much, it raises nothing.
+        """
+        batches, updater, recipe = self._remaining_batches(), self.updater, self.job.recipe
+        if not batches:
+            return
+        cache = recipe.prefix_cache_gib * 2**30
+        plan = plan_memory(self.loss, batches, micro_batch_size=updater.micro_batch_size, prefix_bytes=cache)
+        self.progress.planned_bytes = plan.total
+        self.tell(plan.describe())
+        free, size = free_bytes(self.model.device), updater.micro_batch_size
+        if (fitting := fitting_micro_batch(plan, size=size, free=free)) < size and process_count() == 1:
+            self.progress.micro_batch_size = fitting
+            self.progress.events.append(
+                f"step {self.progress.step + 1}: the plan does not fit the {free / 2**30:.1f} GiB that are free; "
+                f"micro-batches of {fitting} rows instead of {size}, the batch stays {recipe.batch_size}"
+            )
+            self.tell(self.progress.events[-1])
 
     def _remaining_batches(self) -> list[list[TrainingExample]]:
         recipe = self.job.recipe

@@ -1,0 +1,129 @@
+"""The memory plan: what autograd keeps is counted, extended to the batch, and decides the micro-batch."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny import RECIPE, load_tiny, make_examples, make_job
+from workbench.errors import TrainingError
+from workbench.models.lora_methods import create_adapter
+from workbench.models.prefix import PrefixStore
+from workbench.training import loop as loop_module
+from workbench.training import train_adapter
+from workbench.training.loss import CompletionLoss
+from workbench.training.memory import MemoryPlan, _kept, fitting_micro_batch, plan_memory
+
+pytestmark = pytest.mark.usefixtures("tiny_home")
+
+GIB = 2**30
+
+
+def make_loss() -> CompletionLoss:
+    fresh = create_adapter(load_tiny()[0], "reader", RECIPE, seed=0)
+    return CompletionLoss(
+        fresh.model,
+        adapter="reader",
+        prefixes=PrefixStore(max_bytes=1e9, evict=False),
+        pad_id=0,
+        share_beginnings=False,
+    )
+
+
+def test_what_is_counted_on_two_rows_holds_for_eight() -> None:
+    loss = make_loss()
+    rows = [make_examples(load_tiny()[1], acts_from="prompt")[1]] * 8
+    plan = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=0)
+    assert plan.activations == pytest.approx(_kept(loss, rows), rel=0.02)
+    assert plan_memory(loss, [rows], micro_batch_size=2, prefix_bytes=0).activations == pytest.approx(
+        plan.activations / 4, rel=0.02
+    )
+
+
+def test_counting_leaves_nothing_behind_and_changes_nothing() -> None:
+    loss = make_loss()
+    rows = make_examples(load_tiny()[1])
+    before = float(loss(rows).detach())
+    _kept(loss, rows)
+    assert all(tensor.grad is None for tensor in loss.parameters())
+    assert float(loss(rows).detach()) == before
+
+
+def test_prefixes_are_counted_once_each_and_under_their_cap() -> None:
+    loss, rows = make_loss(), make_examples(load_tiny()[1])
+    states = [loss._prefix(row) for row in rows]
+    distinct = {row.token_ids[: row.n_prefix]: state.n_bytes for row, state in zip(rows, states, strict=True) if state}
+    padded = len(rows) * max(state.n_bytes for state in states if state)
+    plan = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=1e9)
+    assert plan.prefixes == sum(distinct.values()) + padded
+    assert plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=100).prefixes == 100 + padded
+
+
+@pytest.mark.parametrize(("free", "expected"), [(100, 8), (7, 8), (6, 4), (3, 2), (0, 1)])
+def test_the_micro_batch_is_halved_until_the_plan_fits(free: float, expected: int) -> None:
+    plan = MemoryPlan(present=9 * GIB, gradients=0, optimizer=GIB, activations=5 * GIB, logits=0, prefixes=0)
+    assert fitting_micro_batch(plan, size=8, free=int(free * GIB)) == expected
+
+
+def train(folder: Path, told: list[str], **changes: Any) -> Any:
+    model, tokenizer = load_tiny()
+    return train_adapter(make_job(tokenizer, dropout=0.0, **changes), model, folder, pad_id=0, tell=told.append)
+
+
+def test_a_plan_that_does_not_fit_makes_micro_batches_smaller_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    whole = train(tmp_path / "whole", told)
+    assert whole.events == [] and len(told) == 1 and "memory plan" in told[0]
+    monkeypatch.setattr(loop_module, "free_bytes", lambda device: 1000)
+    small = train(tmp_path / "small", told)
+    assert small.micro_batch_size == 1
+    assert "micro-batches of 1 rows instead of 4, the batch stays 4" in small.events[0] == told[-1]
+    for one, other in zip(whole.steps, small.steps, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+        assert one["norm"] == pytest.approx(other["norm"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_memory_that_runs_out_halves_the_micro_batch_and_loses_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    whole = train(tmp_path / "whole", [])
+    forward = CompletionLoss.forward
+
+    def scarce(self: CompletionLoss, examples: Any) -> torch.Tensor:
+        if len(examples) > 2 and self.model.training and torch.is_grad_enabled():
+            raise error
+        return forward(self, examples)
+
+    monkeypatch.setattr("workbench.training.loop.plan_memory", lambda *_, **__: MemoryPlan(0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(CompletionLoss, "forward", scarce)
+    small = train(tmp_path / "small", [])
+    assert small.micro_batch_size == 2
+    assert small.events == ["step 1: out of memory with micro-batches of 4 rows, 2 from here on; the batch stays 4"]
+    for one, other in zip(whole.steps, small.steps, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+
+
+def test_a_row_that_never_fits_ends_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(self: CompletionLoss, examples: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("workbench.training.loop.plan_memory", lambda *_, **__: MemoryPlan(0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(CompletionLoss, "forward", never)
+    with pytest.raises(TrainingError, match=r"out of memory at step 1 with micro-batches of 1 rows; lower training"):
+        train(tmp_path, [])
+
+
+def test_another_fault_is_not_taken_for_one_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: CompletionLoss, examples: Any) -> torch.Tensor:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr("workbench.training.loop.plan_memory", lambda *_, **__: MemoryPlan(0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(CompletionLoss, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        train(tmp_path, [])

@@ -1,0 +1,151 @@
+"""How much memory a training will take, told before its first step, and what that tells about the micro-batch.
+
+Not measured on the heaviest batch, which might not fit: the activations that autograd keeps are counted on one and two
+of its rows and extended to all. What is there already (libraries, weights, adapter) is read off the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from workbench.training.cross_entropy import CHUNK_BYTES, chunk_tokens
+from workbench.training.loss import CompletionLoss, count_loss_tokens
+from workbench.types import TrainingExample
+
+CGROUP = Path("/sys/fs/cgroup")
+MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Bytes at the peak of a training, by what holds them."""
+
+    present: int  # the process as it is: libraries, base weights, adapter
+    gradients: int
+    optimizer: int
+    activations: int  # of the heaviest micro-batch
+    logits: int  # one chunk of them with its gradient
+    prefixes: int  # keys and values kept over epochs, and a batch's padded copy of them
+
+    @property
+    def total(self) -> int:
+        """Bytes in all."""
+        return sum(asdict(self).values())
+
+    def describe(self) -> str:
+        """Return one line for a person."""
+        parts = ", ".join(f"{name} {size / 2**30:.2f}" for name, size in asdict(self).items())
+        return f"memory plan: {self.total / 2**30:.2f} GiB at the peak ({parts})"
+
+
+def plan_memory(
+    loss: CompletionLoss, batches: Sequence[Sequence[TrainingExample]], *, micro_batch_size: int, prefix_bytes: float
+) -> MemoryPlan:
+    """Return the plan for `batches` in micro-batches of `micro_batch_size` rows.
+
+    Args:
+        prefix_bytes: most that the prefix cache may hold in memory.
+    """
+    present = _present(loss.model.device)  # first: an allocator does not give back all that the counting takes
+    trainable = sum(tensor.numel() * tensor.element_size() for tensor in loss.parameters() if tensor.requires_grad)
+    heaviest = max(_micro_batches(batches, micro_batch_size), key=_cost)
+    one, per_row = _activation_bytes(loss, heaviest)
+    n_targets = min(count_loss_tokens(heaviest), chunk_tokens(_vocabulary(loss.model)))
+    return MemoryPlan(
+        present=present,
+        gradients=trainable,
+        optimizer=5 * trainable,  # AdamW's two moments and, while it steps, about three temporaries
+        activations=one + per_row * (len(heaviest) - 1),
+        logits=2 * min(CHUNK_BYTES, n_targets * _vocabulary(loss.model) * 4),
+        prefixes=int(min(prefix_bytes, _prefix_bytes(loss.model, batches))) + _padded_bytes(loss.model, heaviest),
+    )
+
+
+def fitting_micro_batch(plan: MemoryPlan, *, size: int, free: int) -> int:
+    """Return the largest halving of `size` whose plan fits `free` bytes beyond what is present; at least 1."""
+    others = plan.total - plan.present - plan.activations
+    while size > 1 and others + plan.activations > MARGIN * free:
+        plan = MemoryPlan(**(asdict(plan) | {"activations": plan.activations // 2}))
+        size //= 2
+    return size
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the memory that `device` has left: a container's limit counts where there is one."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    free = psutil.virtual_memory().available
+    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
+    if limit.exists() and (text := limit.read_text().strip()).isdigit():
+        free = min(free, int(text) - int(used.read_text()))
+    return int(free)
+
+
+def _present(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    return int(psutil.Process().memory_info().rss)
+
+
+def _micro_batches(batches: Sequence[Sequence[TrainingExample]], size: int) -> list[Sequence[TrainingExample]]:
+    return [batch[at : at + size] for batch in batches for at in range(0, len(batch), size)]
+
+
+def _cost(batch: Sequence[TrainingExample]) -> tuple[int, int]:
+    """Padded tokens computed, then padded tokens before them: what a micro-batch's activations grow with."""
+    longest = max(len(row.token_ids) - row.n_prefix for row in batch)
+    return len(batch) * longest, len(batch) * max(row.n_prefix for row in batch)
+
+
+def _activation_bytes(loss: CompletionLoss, batch: Sequence[TrainingExample]) -> tuple[int, int]:
+    """Return what autograd keeps for the longest row, and what each further row of `batch` adds."""
+    rows = sorted(batch, key=lambda row: -len(row.token_ids))[:2]
+    one = _kept(loss, rows[:1])
+    return one, (_kept(loss, rows) - one if len(rows) > 1 else 0)
+
+
+def _kept(loss: CompletionLoss, rows: Sequence[TrainingExample]) -> int:
+    ours = {tensor.untyped_storage().data_ptr() for tensor in loss.model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}  # held until the end, so that no address is used twice
+
+    def pack(tensor: torch.Tensor) -> None:
+        # The tensor itself may not be returned: an output that its own node holds is a circle, and stays in memory.
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in ours:
+            kept[storage.data_ptr()] = storage
+
+    training = loss.model.training
+    loss.model.train()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda packed: packed):
+        loss(rows)
+    loss.model.train(training)
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+def _vocabulary(model: Any) -> int:
+    return int(model.get_base_model().get_output_embeddings().weight.shape[0])
+
+
+def _prefix_bytes(model: Any, batches: Sequence[Sequence[TrainingExample]]) -> int:
+    """Return the size of all distinct prefixes' keys and values."""
+    distinct = {row.token_ids[: row.n_prefix] for batch in batches for row in batch}
+    return sum(map(len, distinct)) * _token_bytes(model)
+
+
+def _padded_bytes(model: Any, batch: Sequence[TrainingExample]) -> int:
+    return len(batch) * max(row.n_prefix for row in batch) * _token_bytes(model)
+
+
+def _token_bytes(model: Any) -> int:
+    """Return the size of one token's keys and values."""
+    config = model.get_base_model().config.get_text_config()
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    n_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return int(config.num_hidden_layers * 2 * n_heads * head * model.dtype.itemsize)

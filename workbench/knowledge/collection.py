@@ -1,8 +1,8 @@
 """A collection: documents, their chunks, and two ways to search them. The face of this room.
 
-A folder: `collection.sqlite` is the truth, `segments/` holds the caches built from it, `writer.lock` admits one
-writer. A collection sees one committed state until it writes or is refreshed; others may write meanwhile. Not for use
-by two threads at once.
+A folder: `collection.sqlite` is the truth, `collection.commits` counts its commits, `segments/` holds the caches built
+from it, `writer.lock` admits one writer. A collection sees one committed state until it writes or is refreshed; others
+may write meanwhile. Not for use by two threads at once.
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ class Collection:
         try:
             with hold_writer_lock(self.folder / LOCK):
                 self._refresh_alone()  # another process may have written since
-                self._store.end_snapshot()
+                self._store.settle_count()
                 writer = Writer(self._store, self.folder / SEGMENTS, self._loaded, self._index)
                 writer.sweep()
                 try:

@@ -59,8 +59,11 @@ def export_collection(folder: Path, path: Path, *, settings: str = "", on_progre
     try:
         copy = place / DATABASE
         with closing(Store(folder / DATABASE)) as store:
+            store.begin_snapshot()
+            store.refuse_lapse()
             store.vacuum(copy)
         with closing(Store(copy)) as store:
+            store.first("PRAGMA application_id = 0")  # the count of commits stays with the folder
             found = inspect_rows(store, on_progress)
             if found.findings:
                 raise DamagedCollectionError(
@@ -154,6 +157,8 @@ def _admit(store: Store, manifest: Manifest, on_progress: Progress | None) -> No
     found = inspect_rows(store, on_progress)
     if found.findings:
         raise store.damaged(f"says: {found.summary}")
+    if store.first("PRAGMA application_id") != (0,):
+        raise store.damaged("counts commits, as no export does")
     if store.first("PRAGMA encoding") != ("UTF-8",):
         raise store.damaged("holds text in another encoding than UTF-8")
     for query, most in LIMITS:

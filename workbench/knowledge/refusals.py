@@ -26,6 +26,15 @@ def refuse_damaged(path: Path, fault: str) -> DamagedCollectionError:
     return DamagedCollectionError(f"{path} {fault}; mend it: workbench repair {path.parent} ({_in_a_run(path.parent)})")
 
 
+def refuse_lapsed(path: Path, fault: str) -> DamagedCollectionError:
+    """Return the error for a database at `path` that may not be in the state that was committed last."""
+    folder = path.parent
+    return DamagedCollectionError(
+        f"{path} {fault}; put the whole folder back from a backup, or take what there is for the newest: workbench "
+        f"repair {folder}, then bring it up to date: workbench sync {folder} DOCUMENTS... ({_in_a_run(folder)})"
+    )
+
+
 def refuse_version(path: Path, found: int, wanted: int) -> CollectionVersionError:
     """Return the error for a database at `path` with the schema of another version of this program."""
     return CollectionVersionError(

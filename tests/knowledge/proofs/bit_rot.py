@@ -82,6 +82,7 @@ def prove(full: bool) -> Iterator[Proof]:
             n_flips = N_DATABASE_FLIPS if pattern == "collection.sqlite" else N_FLIPS
             yield damage_at_random(subject, pattern, folder / "copy", *((n_flips, N_CUTS) if full else (6, 2)))
         yield damage_first_page(small, folder / "copy", 1 if full else 128)
+        yield damage_count(small, folder / "copy", 1 if full else 16)
         if full:
             yield damage_segment_heads(small)
 
@@ -136,6 +137,26 @@ def damage_first_page(subject: Subject, copy: Path, step: int) -> Proof:
     for position, bit in places:
         counts[examine(subject, "collection.sqlite", Damage(position, bit), copy, proof)] += 1
     return conclude(proof, counts)
+
+
+def damage_count(subject: Subject, copy: Path, step: int) -> Proof:
+    """Flip bits of the count of commits, cut it at each length, remove it: nothing of it may pass."""
+    name = "collection.commits"
+    whole = (subject.folder / name).read_bytes()
+    flips = [Damage(n // 8, n % 8) for n in range(0, 8 * len(whole), step)]
+    cuts = [Damage(n, None) for n in range(0, len(whole), step)]
+    proof = Proof(f"rot in {name}", f"{len(flips)} bits of {8 * len(whole)}, {len(cuts)} cuts, removal")
+    for damage in (*flips, *cuts, None):
+        fresh_copy(subject.folder, copy)
+        if damage is None:
+            (copy / name).unlink()
+        else:
+            (copy / name).write_bytes(damage.apply(whole))
+        outcome, findings = judge(subject, copy), verify_collection(copy)
+        if outcome != REFUSED or not findings:
+            proof.faults.append(f"{name}, {damage or 'removed'}: {outcome}; verify finds {findings}")
+    proof.result = f"each {REFUSED}, and {NAMED}"
+    return proof
 
 
 def damage_segment_heads(subject: Subject) -> Proof:

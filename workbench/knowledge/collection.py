@@ -1,8 +1,8 @@
 """A collection: documents, their chunks, and two ways to search them. The face of this room.
 
-A folder: `collection.sqlite` is the truth, `collection.commits` counts its commits, `segments/` holds the caches built
-from it, `writer.lock` admits one writer. A collection sees one committed state until it writes or is refreshed; others
-may write meanwhile. Not for use by two threads at once.
+A folder: `collection.sqlite` is the truth, `collection.commits` counts its commits, `segments/` holds caches of it,
+`writer.lock` admits one writer. A collection sees one committed state until it writes or is refreshed; others may write
+meanwhile. Not for use by two threads at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from workbench.config import IndexConfig
-from workbench.knowledge.refusals import refuse_embedder, refuse_missing, refuse_promoted
+from workbench.knowledge.refusals import refuse_embedder, refuse_missing, refuse_promoted, tell_unemptied
 from workbench.knowledge.rows import DocumentFacts, FileMark
 from workbench.knowledge.schema import State, create_database
 from workbench.knowledge.searching import Scored, find_vectors, find_words
@@ -334,9 +334,9 @@ class Collection:
                     yield writer
                 finally:
                     self._see(writer.view)
-                if not self._store.checkpoint():
-                    left = f"{DATABASE} and its write-ahead log, since another program is reading it; close that, then"
-                    self._record(f"removed text may stay in {self.folder}: in {left}: workbench purge {self.folder}")
+                emptied = self._store.checkpoint()
+            if not emptied:  # told without the lock: whoever reads the log may be slow
+                self._record(tell_unemptied(self.folder))
         finally:
             self.refresh()
 
@@ -366,7 +366,8 @@ class Collection:
         return found
 
     def _record(self, event: str) -> None:
-        self.events.append(event)
+        if event not in self.events:  # a writer that stays open beside a reader has it at each write
+            self.events.append(event)
         logging.getLogger(__name__).warning(event)
 
     def _take_state(self) -> State:

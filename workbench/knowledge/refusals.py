@@ -67,5 +67,13 @@ def refuse_lone(folder: Path, identity: EmbedderIdentity) -> StaleIndexError:
     )
 
 
+def tell_unemptied(folder: Path) -> str:
+    """Return the event of a write-ahead log that could not be emptied after a write."""
+    return (
+        f"removed text may stay in {folder}: in its database and its write-ahead log, since another program is reading "
+        f"it; close that, then: workbench purge {folder}"
+    )
+
+
 def _in_a_run(folder: Path) -> str:
     return f"in a run: remove {folder}, then workbench index CONFIG"

@@ -172,12 +172,9 @@ class Collection:
 
     def describe_index(self) -> list[str]:
         """Return one line a segment: how many of its rows are still there, how they are indexed, and why."""
-        alive = (segment.record.n if mask is None else int(mask.sum()) for segment, mask in self._loaded.kept)
-        records = [segment.record for segment in self._loaded.segments]
-        return [
-            "{n} of {record.n} rows, {kind}, codes {codes}: {reason}".format(n=n, record=record, **record.choice)
-            for n, record in zip(alive, records, strict=True)
-        ]
+        line = "{alive} of {n} rows, {kind}, codes {codes}: {reason}"
+        kept = ((one.record, one.record.n if mask is None else int(mask.sum())) for one, mask in self._loaded.kept)
+        return [line.format(alive=alive, n=record.n, **record.choice) for record, alive in kept]
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -263,10 +260,10 @@ class Collection:
         wanted = {document.id: document for document in documents}
         if len(wanted) != len(documents):
             raise ValueError(f"{len(documents)} documents share {len(wanted)} ids; ids must be unique")
-        changes = [Change(wanted[id_]) for id_ in sorted(wanted)]
         with self.writing() as writer:
             marks = self._store.document_marks(self._edition)
             plan = Plan(marks, marks.keys() - wanted.keys() if remove_missing else (), settings)
+            changes = (Change(wanted[id_]) for id_ in sorted(wanted))
             return writer.write(plan, changes, chunk, embed, on_progress=on_progress)
 
     def apply(

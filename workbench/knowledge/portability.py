@@ -47,6 +47,7 @@ def export_collection(folder: Path, path: Path, *, settings: str = "", on_progre
         MissingCollectionError: there is no collection.
         DamagedCollectionError: a row is not what was written; nothing is exported.
         FileExistsError: `path` exists.
+        ConfigError: the settings are longer than an import would read.
         OSError: the disk is full or failing; beside `path`, twice the database's size is needed for a while.
     """
     if not Collection.exists(folder):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from workbench import upkeep
 from workbench.cli import app
-from workbench.errors import StaleIndexError, WorkbenchError
+from workbench.errors import DamagedCollectionError, StaleIndexError, WorkbenchError
 from workbench.library import Library
 from workbench.models import add_folder, find_model
 
@@ -60,6 +61,27 @@ def test_verify_finds_a_flipped_bit_and_repair_mends_it(kb: Path) -> None:
     assert "segment" in broken.stdout
     assert workbench("repair", kb).exit_code == 0
     assert workbench("verify", kb).exit_code == 0
+
+
+def test_what_cannot_be_opened_is_repaired_with_the_embedder_it_was_made_with(kb: Path) -> None:
+    """With `auto`, the backend comes from the collection's stamp, though the collection does not open."""
+    before = workbench("search", kb, "what stops the engine").stdout
+    with sqlite3.connect(kb / "collection.sqlite") as connection:
+        connection.execute("UPDATE chunks SET digest = zeroblob(32)")
+    connection.close()
+    assert isinstance(workbench("search", kb, "engine").exception, DamagedCollectionError)
+    repaired = workbench("repair", kb)
+    assert repaired.exit_code == 0, repaired.exception
+    assert workbench("search", kb, "what stops the engine").stdout == before
+
+
+def test_a_database_that_is_none_is_made_again_from_the_files(kb: Path, tmp_path: Path) -> None:
+    before = workbench("search", kb, "what stops the engine").stdout
+    (kb / "collection.sqlite").write_bytes(b"none" * 2_000)
+    assert "--drop-damaged" in str(workbench("repair", kb).exception)
+    assert workbench("repair", kb, "--drop-damaged").exit_code == 0
+    assert workbench("sync", kb, tmp_path / "documents").exit_code == 0
+    assert workbench("search", kb, "what stops the engine").stdout == before
 
 
 def test_an_export_travels_with_its_settings(kb: Path, tmp_path: Path) -> None:

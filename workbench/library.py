@@ -29,7 +29,7 @@ from workbench.corpus import (
     scan_folder,
 )
 from workbench.errors import ConfigError, EmptyCorpusError, StaleIndexError
-from workbench.knowledge import Change, Collection, FileMark, UpdateReport
+from workbench.knowledge import Change, Collection, FileMark, UpdateReport, read_stamps
 from workbench.locking import hold_writer_lock
 from workbench.mirroring import SyncPlan, compare_files
 from workbench.models import CrossEncoderReranker, SentenceEmbedder, built_by, choose_device_and_dtype, find_model
@@ -93,11 +93,14 @@ class Library:
         """Load the embedder the settings name, whether the collection was built with it or not.
 
         `auto` takes the backend the collection was built with, so that installing another makes no collection stale.
+        That is read from its stamps, so it needs no collection that can be opened.
         """
         models = self.config.models
         backend = models.embedder_backend
         if backend == "auto" and Collection.exists(self.folder):
-            backend = built_by(self.collection.identity)
+            stamps = read_stamps(self.folder)
+            same = [stamp for stamp in stamps if stamp.name == models.embedder]
+            backend = built_by((same or stamps)[0]) if stamps else backend
         installed = find_model(models.embedder, kind="embedder")
         return SentenceEmbedder(installed, device=choose_device_and_dtype(models)[0], backend=backend)
 

@@ -99,7 +99,7 @@ def original(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("small_groups")
-@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 7], ids=["every step", "every 7th step"])
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 11], ids=["every step", "every 11th step"])
 def test_a_kill_leaves_a_committed_state_and_the_same_call_ends_it(original: Path, tmp_path: Path, stride: int) -> None:
     legal: dict[object, int] = {}
 

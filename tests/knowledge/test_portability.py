@@ -14,9 +14,9 @@ import pytest
 
 from tests.knowledge.archives import DOCUMENTS, fill, listing, make_original, stated
 from tests.knowledge.fakes import IDENTITY, embed_text, make_document
-from workbench.errors import DamagedCollectionError, MissingCollectionError, StaleIndexError
+from workbench.errors import ConfigError, DamagedCollectionError, MissingCollectionError, StaleIndexError
 from workbench.knowledge import Collection
-from workbench.knowledge.archive import DATABASE
+from workbench.knowledge.archive import DATABASE, MAX_MANIFEST_BYTES
 from workbench.knowledge.portability import export_collection, import_collection
 from workbench.knowledge.reembed import list_editions, promote_edition
 from workbench.knowledge.verify import verify_collection
@@ -119,6 +119,20 @@ def test_settings_travel_as_they_are_and_appear_with_the_folder_or_not_at_all(or
     import_collection(tmp_path / "none.zip", tmp_path / "e", settings_name="library.yaml")
     assert not (tmp_path / "e" / "library.yaml").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare", "c", "e", "none.zip", "x.zip"]
+
+
+def test_the_longest_settings_that_leave_are_the_longest_that_come_back(original: Path, tmp_path: Path) -> None:
+    """Counted in bytes of the manifest: there an ü has two and a line break has two."""
+    export_collection(original, tmp_path / "short.zip", settings="")
+    with zipfile.ZipFile(tmp_path / "short.zip") as archive:
+        free = MAX_MANIFEST_BYTES - archive.getinfo("manifest.json").file_size
+    settings = "ü\n" * 500 + "x" * (free - 2_000)
+    export_collection(original, tmp_path / "long.zip", settings=settings)
+    import_collection(tmp_path / "long.zip", tmp_path / "c", settings_name="library.yaml")
+    assert (tmp_path / "c" / "library.yaml").read_text() == settings
+    with pytest.raises(ConfigError, match=r"1,048,577 bytes, at most 1,048,576 are read; nothing was exported"):
+        export_collection(original, tmp_path / "longer.zip", settings=f"{settings}x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "long.zip", "short.zip"]
 
 
 def test_files_of_others_beside_an_export_are_left_alone(original: Path, tmp_path: Path) -> None:

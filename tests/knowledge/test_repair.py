@@ -24,6 +24,7 @@ from workbench.knowledge import Change, Collection, FileMark, searching, segment
 from workbench.knowledge.inspection import Part
 from workbench.knowledge.reembed import reembed_collection
 from workbench.knowledge.repair import RepairReport, repair_collection
+from workbench.knowledge.stamps import read_stamps
 from workbench.knowledge.verify import verify_collection
 from workbench.locking import hold_writer_lock
 from workbench.types import Document, Float32
@@ -350,3 +351,27 @@ def test_findings_of_a_repair_do_not_advise_a_repair(folder: Path) -> None:
 def test_verifying_disturbs_neither_readers_nor_a_writer(folder: Path) -> None:
     with Collection.open(folder) as collection, collection.writing():
         assert verify_collection(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("DELETE FROM documents", ["hash", "other"]),
+        ("UPDATE state SET active = 2", ["other", "hash"]),
+        ("DELETE FROM state", ["hash", "other"]),
+        ("UPDATE editions SET chunks_sha256 = x'00' WHERE number = 1", ["other", "hash"]),
+        ("UPDATE editions SET identity = '{}'", []),
+    ],
+)
+def test_stamps_are_read_where_nothing_opens(folder: Path, command: str, names: list[str]) -> None:
+    with Collection.open(folder) as collection:
+        reembed_collection(collection, OTHER, HashEmbedder().embed_documents, cut_paragraphs)
+    alter(folder, "PRAGMA foreign_keys = OFF", command)
+    with pytest.raises(DamagedCollectionError):
+        Collection.open(folder)
+    assert [stamp.name for stamp in read_stamps(folder)] == [IDENTITY.name if one == "hash" else one for one in names]
+
+
+def test_a_file_that_is_no_database_has_no_stamps(folder: Path) -> None:
+    (folder / "collection.sqlite").write_bytes(b"none" * 2_000)
+    assert read_stamps(folder) == []

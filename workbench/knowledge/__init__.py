@@ -16,6 +16,7 @@ from workbench.knowledge.reembed import (
 from workbench.knowledge.repair import RepairReport, repair_collection
 from workbench.knowledge.rows import DocumentFacts, FileMark
 from workbench.knowledge.searching import Scored
+from workbench.knowledge.stamps import read_stamps
 from workbench.knowledge.sync import Change, UpdateReport
 from workbench.knowledge.verify import verify_collection
 
@@ -38,6 +39,7 @@ __all__ = [
     "list_editions",
     "promote_edition",
     "purge_collection",
+    "read_stamps",
     "reembed_collection",
     "repair_collection",
     "rollback_edition",

@@ -18,14 +18,14 @@ from typing import BinaryIO, Literal
 
 from pydantic import Field, ValidationError
 
-from workbench.errors import DamagedCollectionError, named_path
+from workbench.errors import ConfigError, DamagedCollectionError, named_path
 from workbench.runs import sync_folder
 from workbench.types import EmbedderIdentity, Frozen
 
 MANIFEST = "manifest.json"
 DATABASE = "collection.sqlite"
 MAX_BYTES = 2**40  # of an archive
-MAX_MANIFEST_BYTES = 2**16
+MAX_MANIFEST_BYTES = 2**20  # written and read; nearly all of it is for the settings
 MAX_DIRECTORY_BYTES = 2**10  # of the two members' entries at the end of the file
 TIME = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP knows: the clock leaves no trace
 BLOCK = 2**20
@@ -46,7 +46,7 @@ class Manifest(Frozen):
     n_chunks: int = Field(ge=0)
     size: int = Field(ge=0)  # bytes of the database
     sha256: str  # of the database, in hex
-    settings: str = Field("", max_length=2**20)  # of the library around it, as its owner wrote them; not checked here
+    settings: str = ""  # of the library around it, as its owner wrote them; not checked here
 
 
 def write_archive(path: Path, manifest: Manifest, database: Path) -> None:
@@ -54,13 +54,20 @@ def write_archive(path: Path, manifest: Manifest, database: Path) -> None:
 
     Raises:
         FileExistsError: there is a file already.
+        ConfigError: the manifest would be longer than any import reads; its settings are too long.
         OSError: the disk is full or failing.
     """
+    stated = f"{manifest.model_dump_json(indent=2)}\n".encode()
+    if len(stated) > MAX_MANIFEST_BYTES:
+        raise ConfigError(
+            f"the manifest of {path} would have {len(stated):,} bytes, at most {MAX_MANIFEST_BYTES:,} are read; "
+            "nothing was exported; shorten the settings, then export again"
+        )
     temporary = database.with_name("archive")
     with named_path(path):
         with temporary.open("xb") as stream:
             with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(zipfile.ZipInfo(MANIFEST, TIME), manifest.model_dump_json(indent=2) + "\n")
+                archive.writestr(zipfile.ZipInfo(MANIFEST, TIME), stated)
                 with (
                     archive.open(zipfile.ZipInfo(DATABASE, TIME), "w", force_zip64=True) as member,
                     database.open("rb") as source,

@@ -1,8 +1,8 @@
 """A collection: documents, their chunks, and two ways to search them. The face of this room.
 
-A folder: `collection.sqlite` is the truth, `segments/` holds the caches built from it, `writer.lock` admits one
-writer. A collection sees one committed state until it writes or is refreshed; others may write meanwhile. Not for use
-by two threads at once.
+A folder: `collection.sqlite` is the truth, `collection.commits` counts its commits, `segments/` holds caches of it,
+`writer.lock` admits one writer. A collection sees one committed state until it writes or is refreshed; others may write
+meanwhile. Not for use by two threads at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from workbench.config import IndexConfig
-from workbench.knowledge.refusals import refuse_embedder, refuse_missing, refuse_promoted
+from workbench.knowledge.refusals import refuse_embedder, refuse_missing, refuse_promoted, tell_unemptied
 from workbench.knowledge.rows import DocumentFacts, FileMark
 from workbench.knowledge.schema import State, create_database
 from workbench.knowledge.searching import Scored, find_vectors, find_words
@@ -172,12 +172,9 @@ class Collection:
 
     def describe_index(self) -> list[str]:
         """Return one line a segment: how many of its rows are still there, how they are indexed, and why."""
-        alive = (segment.record.n if mask is None else int(mask.sum()) for segment, mask in self._loaded.kept)
-        records = [segment.record for segment in self._loaded.segments]
-        return [
-            "{n} of {record.n} rows, {kind}, codes {codes}: {reason}".format(n=n, record=record, **record.choice)
-            for n, record in zip(alive, records, strict=True)
-        ]
+        line = "{alive} of {n} rows, {kind}, codes {codes}: {reason}"
+        kept = ((one.record, one.record.n if mask is None else int(mask.sum())) for one, mask in self._loaded.kept)
+        return [line.format(alive=alive, n=record.n, **record.choice) for record, alive in kept]
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -263,10 +260,10 @@ class Collection:
         wanted = {document.id: document for document in documents}
         if len(wanted) != len(documents):
             raise ValueError(f"{len(documents)} documents share {len(wanted)} ids; ids must be unique")
-        changes = [Change(wanted[id_]) for id_ in sorted(wanted)]
         with self.writing() as writer:
             marks = self._store.document_marks(self._edition)
             plan = Plan(marks, marks.keys() - wanted.keys() if remove_missing else (), settings)
+            changes = (Change(wanted[id_]) for id_ in sorted(wanted))
             return writer.write(plan, changes, chunk, embed, on_progress=on_progress)
 
     def apply(
@@ -327,16 +324,16 @@ class Collection:
         try:
             with hold_writer_lock(self.folder / LOCK):
                 self._refresh_alone()  # another process may have written since
-                self._store.end_snapshot()
+                self._store.settle_count()
                 writer = Writer(self._store, self.folder / SEGMENTS, self._loaded, self._index)
                 writer.sweep()
                 try:
                     yield writer
                 finally:
                     self._see(writer.view)
-                if not self._store.checkpoint():
-                    left = f"{DATABASE} and its write-ahead log, since another program is reading it; close that, then"
-                    self._record(f"removed text may stay in {self.folder}: in {left}: workbench purge {self.folder}")
+                emptied = self._store.checkpoint()
+            if not emptied:  # told without the lock: whoever reads the log may be slow
+                self._record(tell_unemptied(self.folder))
         finally:
             self.refresh()
 
@@ -366,7 +363,8 @@ class Collection:
         return found
 
     def _record(self, event: str) -> None:
-        self.events.append(event)
+        if event not in self.events:  # a writer that stays open beside a reader has it at each write
+            self.events.append(event)
         logging.getLogger(__name__).warning(event)
 
     def _take_state(self) -> State:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import BusyError, DamagedCollectionError
-from workbench.knowledge.refusals import refuse_damaged, refuse_version
+from workbench.knowledge.commits import AlteredCountError, judge_counts, read_count, remove_leftovers, write_count
+from workbench.knowledge.refusals import refuse_damaged, refuse_lapsed, refuse_version
 from workbench.knowledge.schema import SCHEMA_VERSION, expected_schema, read_schema
 
 WAIT_SECONDS = 1.5  # for another program that locks the database
@@ -38,6 +39,7 @@ class Database:
             CollectionVersionError: another version of this program made it.
         """
         self.path = path
+        self.lapse = ""  # why the snapshot is not the state committed last, as far as that can be told; "": it is
         with self.named_faults():
             uri = f"{path.resolve().as_uri()}?mode=rw"
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=WAIT_SECONDS)
@@ -52,10 +54,28 @@ class Database:
         self._connection.close()
 
     def begin_snapshot(self) -> None:
-        """Let reads see what is committed now, and nothing later, until the next snapshot or transaction."""
+        """Let reads see what is committed now, and nothing later, until the next snapshot or transaction.
+
+        `lapse` says whether that is an older state; who may not take one for the newest calls `refuse_lapse`.
+        """
         self.end_snapshot()
-        with self.named_faults():
-            self._connection.execute("BEGIN")
+        try:
+            # In this order: what was recorded is never ahead of what a later snapshot sees, however fast others write.
+            before = read_count(self.path)
+            with self.named_faults():
+                self._connection.execute("BEGIN")
+                found = self._count_commits()
+            self.lapse = judge_counts(before, found, read_count(self.path))
+        except AlteredCountError as error:
+            self.lapse = f"may be an older state: {error}"
+            with self.named_faults():
+                self.end_snapshot()
+                self._connection.execute("BEGIN")
+
+    def refuse_lapse(self) -> None:
+        """Raise DamagedCollectionError where the snapshot begun last is not known to be the newest state."""
+        if self.lapse:
+            raise refuse_lapsed(self.path, self.lapse)
 
     def end_snapshot(self) -> None:
         """Let reads see the newest state again."""
@@ -63,19 +83,40 @@ class Database:
             self._connection.execute("COMMIT")
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit all writes of the block together, or none."""
+    def transaction(self, *, accept_lapse: bool = False) -> Iterator[None]:
+        """Commit all writes of the block together, or none; then record that there was one commit more.
+
+        With `accept_lapse`, an older state is from now on the newest, and what was recorded is written anew.
+
+        Raises:
+            DamagedCollectionError: it would go on from an older state; nothing was changed.
+            OSError: as `write_count`: the change is made, and the next transaction records it.
+        """
         self.end_snapshot()
         with self.named_faults():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                count = 1 + self._catch_up(accept_lapse)
                 yield
+                self._connection.execute(f"PRAGMA application_id = {count}")
                 self._connection.execute("COMMIT")
             except BaseException:
                 # SQLite has rolled back by itself after some errors, a full disk among them.
                 with suppress(sqlite3.OperationalError):
                     self._connection.execute("ROLLBACK")
                 raise
+        write_count(self.path, count)
+
+    def settle_count(self) -> None:
+        """Record the commit of a writer that was killed before it could; the caller holds the writer lock.
+
+        Raises:
+            DamagedCollectionError: the database is at an older state.
+        """
+        self.end_snapshot()
+        with self.named_faults():
+            self._catch_up(False)
+        remove_leftovers(self.path)
 
     def checkpoint(self) -> bool:
         """Empty the write-ahead log, so that deleted text is in no file; False: another's snapshot prevents it."""
@@ -147,6 +188,29 @@ class Database:
                 message = f"{error}; nothing was changed, run the command again"
                 raise OSError(number, message, str(self.path)) from error
             raise
+
+    def _count_commits(self) -> int:
+        """Return how many commits the database counts: 0 in one that was made before commits were counted.
+
+        The header holds it, in a field of 32 bits that SQLite leaves to applications: so it needs no table, and
+        collections of the same schema that were made before stay readable.
+        """
+        count: int = self._connection.execute("PRAGMA application_id").fetchone()[0]
+        return count
+
+    def _catch_up(self, accept_lapse: bool) -> int:
+        """Make what is recorded agree with the database, and return the number of the last commit."""
+        found = self._count_commits()
+        try:
+            recorded = read_count(self.path)
+            fault = judge_counts(recorded, found, recorded)
+        except AlteredCountError as error:
+            recorded, fault = 0, f"may be an older state: {error}"
+        if fault and not accept_lapse:
+            raise refuse_lapsed(self.path, fault)
+        if recorded < found:
+            write_count(self.path, found)
+        return max(recorded, found)
 
     def _prepare(self) -> None:
         # A damaged name must reach the digest check that finds it, not stop at its decoding.

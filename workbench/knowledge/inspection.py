@@ -26,6 +26,7 @@ class Part(StrEnum):
     """What a finding is about."""
 
     FILE = "file"
+    COMMIT = "commit"
     STATE = "state"
     EDITION = "edition"
     DOCUMENT = "document"

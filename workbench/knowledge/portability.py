@@ -47,6 +47,7 @@ def export_collection(folder: Path, path: Path, *, settings: str = "", on_progre
         MissingCollectionError: there is no collection.
         DamagedCollectionError: a row is not what was written; nothing is exported.
         FileExistsError: `path` exists.
+        ConfigError: the settings are longer than an import would read.
         OSError: the disk is full or failing; beside `path`, twice the database's size is needed for a while.
     """
     if not Collection.exists(folder):
@@ -59,8 +60,11 @@ def export_collection(folder: Path, path: Path, *, settings: str = "", on_progre
     try:
         copy = place / DATABASE
         with closing(Store(folder / DATABASE)) as store:
+            store.begin_snapshot()
+            store.refuse_lapse()
             store.vacuum(copy)
         with closing(Store(copy)) as store:
+            store.first("PRAGMA application_id = 0")  # the count of commits stays with the folder
             found = inspect_rows(store, on_progress)
             if found.findings:
                 raise DamagedCollectionError(
@@ -154,6 +158,8 @@ def _admit(store: Store, manifest: Manifest, on_progress: Progress | None) -> No
     found = inspect_rows(store, on_progress)
     if found.findings:
         raise store.damaged(f"says: {found.summary}")
+    if store.first("PRAGMA application_id") != (0,):
+        raise store.damaged("counts commits, as no export does")
     if store.first("PRAGMA encoding") != ("UTF-8",):
         raise store.damaged("holds text in another encoding than UTF-8")
     for query, most in LIMITS:

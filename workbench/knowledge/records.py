@@ -63,9 +63,10 @@ class Records(Database):
             edition: which one the state is of; None: the active one.
 
         Raises:
-            DamagedCollectionError: the state row, or the edition it names, is lost or altered.
+            DamagedCollectionError: the state row, or the edition it names, is lost or altered; or it is an older state.
         """
         self.begin_snapshot()
+        self.refuse_lapse()
         active, documents_sha256 = self.vouched()
         return State(active, self.edition(edition or active), documents_sha256)
 

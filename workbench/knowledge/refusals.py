@@ -26,6 +26,15 @@ def refuse_damaged(path: Path, fault: str) -> DamagedCollectionError:
     return DamagedCollectionError(f"{path} {fault}; mend it: workbench repair {path.parent} ({_in_a_run(path.parent)})")
 
 
+def refuse_lapsed(path: Path, fault: str) -> DamagedCollectionError:
+    """Return the error for a database at `path` that may not be in the state that was committed last."""
+    folder = path.parent
+    return DamagedCollectionError(
+        f"{path} {fault}; put the whole folder back from a backup, or take what there is for the newest: workbench "
+        f"repair {folder}, then bring it up to date: workbench sync {folder} DOCUMENTS... ({_in_a_run(folder)})"
+    )
+
+
 def refuse_version(path: Path, found: int, wanted: int) -> CollectionVersionError:
     """Return the error for a database at `path` with the schema of another version of this program."""
     return CollectionVersionError(
@@ -55,6 +64,14 @@ def refuse_lone(folder: Path, identity: EmbedderIdentity) -> StaleIndexError:
     return StaleIndexError(
         f"{folder} holds one edition only, of embedder {identity.name!r}; make another: workbench reembed {folder} "
         "EMBEDDER"
+    )
+
+
+def tell_unemptied(folder: Path) -> str:
+    """Return the event of a write-ahead log that could not be emptied after a write."""
+    return (
+        f"removed text may stay in {folder}: in its database and its write-ahead log, since another program is reading "
+        f"it; close that, then: workbench purge {folder}"
     )
 
 

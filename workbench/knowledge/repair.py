@@ -128,8 +128,14 @@ def _refuse_to_drop(folder: Path, found: Inspection, ids: list[str], drop_damage
 def _mend(store: Store, found: Inspection, tools: Tools, folder: Path, index: IndexConfig) -> list[str]:
     """Mend rows, then segments; return what was done."""
     told: list[str] = []
-    if any(finding.part not in (Part.SEGMENT, Part.SEARCH) for finding in found.findings):
-        told += mend_rows(store, found, tools, choose_active(found, tools.identity))
+    parts = {finding.part for finding in found.findings}
+    in_rows = bool(parts - {Part.COMMIT, Part.SEGMENT, Part.SEARCH})
+    active = choose_active(found, tools.identity) if in_rows else None
+    if Part.COMMIT in parts:
+        with store.transaction(accept_lapse=True):
+            told.append("took the state there is for the newest; what was changed after it is lost: workbench sync")
+    if in_rows:
+        told += mend_rows(store, found, tools, active)
     for edition in store.editions():
         check = found.editions.get(edition.number)
         if check is None or not check.segments_sound or not edition.segments:

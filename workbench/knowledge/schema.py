@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from workbench.knowledge.commits import remove_count
 from workbench.knowledge.rows import digest, identity_body
 from workbench.runs import sync_folder
 from workbench.types import EmbedderIdentity
@@ -153,5 +154,6 @@ def create_database(path: Path, identity: EmbedderIdentity) -> None:
         leftover.unlink()
     for suffix in ("-wal", "-shm"):  # of a database that was removed alone: SQLite would write its log into this one
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+    remove_count(path)
     temporary.replace(path)
     sync_folder(path.parent)

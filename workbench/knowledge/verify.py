@@ -55,6 +55,8 @@ def inspect_collection(store: Records, folder: Path, n_searches: int, on_progres
     """Inspect the rows of the newest state, and the segments below `folder`; as `verify_collection`."""
     pinned = pin_segments(store, folder)
     found = inspect_rows(store, on_progress)
+    if store.lapse:
+        found.note(Part.COMMIT, f"of {store.path.name}", f"is not the last: it {store.lapse}")
     for one in pinned if found.whole else ():
         edition = found.editions[one.edition.number]
         before = len(found.findings)

@@ -26,6 +26,7 @@ from workbench.knowledge.segments import UnusableSegmentError, open_segment
 from workbench.knowledge.verify import verify_collection
 
 N_FLIPS, N_CUTS = 300, 40  # of each kind of file
+N_SEARCHES = 3  # of each kind while verifying: every search was compared with the oracle before
 N_DATABASE_FLIPS = 3000  # most bytes of a database are free, slack or vectors
 HEAD_BYTES = 4096  # of each file, every bit of which is flipped
 INDEXED = IndexConfig(kind="ivf", codes="sq8", target_recall=0.6)
@@ -82,6 +83,7 @@ def prove(full: bool) -> Iterator[Proof]:
             n_flips = N_DATABASE_FLIPS if pattern == "collection.sqlite" else N_FLIPS
             yield damage_at_random(subject, pattern, folder / "copy", *((n_flips, N_CUTS) if full else (6, 2)))
         yield damage_first_page(small, folder / "copy", 1 if full else 128)
+        yield damage_count(small, folder / "copy", 1 if full else 40)
         if full:
             yield damage_segment_heads(small)
 
@@ -136,6 +138,26 @@ def damage_first_page(subject: Subject, copy: Path, step: int) -> Proof:
     for position, bit in places:
         counts[examine(subject, "collection.sqlite", Damage(position, bit), copy, proof)] += 1
     return conclude(proof, counts)
+
+
+def damage_count(subject: Subject, copy: Path, step: int) -> Proof:
+    """Flip bits of the count of commits, cut it at each length, remove it: nothing of it may pass."""
+    name = "collection.commits"
+    whole = (subject.folder / name).read_bytes()
+    flips = [Damage(n // 8, n % 8) for n in range(0, 8 * len(whole), step)]
+    cuts = [Damage(n, None) for n in range(0, len(whole), step)]
+    proof = Proof(f"rot in {name}", f"{len(flips)} bits of {8 * len(whole)}, {len(cuts)} cuts, removal")
+    for damage in (*flips, *cuts, None):
+        fresh_copy(subject.folder, copy)
+        if damage is None:
+            (copy / name).unlink()
+        else:
+            (copy / name).write_bytes(damage.apply(whole))
+        outcome, findings = judge(subject, copy), verify_collection(copy, n_searches=1)
+        if outcome != REFUSED or not findings:
+            proof.faults.append(f"{name}, {damage or 'removed'}: {outcome}; verify finds {findings}")
+    proof.result = f"each {REFUSED}, and {NAMED}"
+    return proof
 
 
 def damage_segment_heads(subject: Subject) -> Proof:
@@ -196,7 +218,7 @@ def judge(subject: Subject, copy: Path) -> str:
         return f"{WRONG}: {', '.join(wrong)}"
     if refusals:
         return REFUSED_LATER
-    findings = verify_collection(copy)
+    findings = verify_collection(copy, n_searches=N_SEARCHES)
     if rebuilt:
         return f"{WRONG}: rebuilt, yet {findings[0]}" if findings else REBUILT
     return NAMED if findings else judge_sync(subject, copy)
@@ -210,7 +232,7 @@ def judge_sync(subject: Subject, copy: Path) -> str:
         with Collection.open(copy) as collection:
             sync(collection)
             faults = find_faults(collection, subject.after_sync)
-        faults += [str(finding) for finding in verify_collection(copy)]
+        faults += [str(finding) for finding in verify_collection(copy, n_searches=N_SEARCHES)]
     except WorkbenchError as error:
         return f"{NAMED} by the next write: {error}"
     return f"{WRONG}: after a sync, {', '.join(faults)}" if faults else HARMLESS

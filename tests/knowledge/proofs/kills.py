@@ -175,7 +175,17 @@ def find_leftovers(folder: Path) -> Iterator[str]:
     there = {path.name for path in (folder / "segments").glob("*")}
     if there != recorded:
         yield f"segments {sorted(there - recorded)} are left over, {sorted(recorded - there)} are missing"
-    expected = {"collection.sqlite", "segments", "writer.lock", "out", "original", "copy", "log", ARCHIVE}
+    expected = {
+        "collection.sqlite",
+        "collection.commits",
+        "segments",
+        "writer.lock",
+        "out",
+        "original",
+        "copy",
+        "log",
+        ARCHIVE,
+    }
     around = [*folder.iterdir(), *folder.parent.iterdir(), *folder.glob("out/*")]
     strange = {path.name for path in around if path != folder / EXPORTED} - expected
     if strange:

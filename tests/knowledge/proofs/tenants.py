@@ -40,7 +40,7 @@ class Question:
 
 def prove(full: bool) -> Iterator[Proof]:
     """Yield the one proof."""
-    n_scopes, n_questions = (500, 100) if full else (15, 10)  # each question is asked of vectors and of words
+    n_scopes, n_questions = (500, 100) if full else (5, 20)  # each question is asked of vectors and of words
     proof = Proof("tenants", f"{2 * n_scopes * n_questions} queries in {n_scopes} scopes of {N_TENANTS} tenants")
     draw = random.Random(0)
     n_hits = n_empty = 0

@@ -1,14 +1,17 @@
 """Files are whole or absent, lines survive a kill, stages are reused only for equal inputs."""
 
 import errno
+import fcntl
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from workbench.errors import BusyError, RunMismatchError
+from workbench.locking import hold_writer_lock
 from workbench.runs import (
     Run,
     append_lines,
@@ -115,3 +118,14 @@ def test_ctrl_c_waits_for_the_end_of_the_block() -> None:
         done.append("the rest")
     assert done == ["the rest"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_holder_that_has_not_written_its_pid_yet_is_still_named(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("ab+", buffering=0) as held:
+        fcntl.flock(held.fileno(), fcntl.LOCK_EX)
+        naming = threading.Timer(0.15, lambda: held.write(b"4711\n"))
+        naming.start()
+        with pytest.raises(BusyError, match="process 4711"), hold_writer_lock(path, wait_seconds=0.1):
+            pass
+        naming.join()

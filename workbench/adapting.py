@@ -5,16 +5,20 @@ Beside `bench.py` on the same floor, which owns the order of the stages; the loo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from workbench.contracts import Finder
 from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import train_inputs
 from workbench.models.adapters import WEIGHTS
 from workbench.parts import Parts, RetrievalFit
+from workbench.processes import process_count, process_rank
 from workbench.runs import Run, fingerprint_file, write_json
 from workbench.training import (
     BEST,
@@ -54,7 +58,7 @@ class Adapters:
 
     def train(self, name: str) -> dict[str, Any]:
         """Train adapter `name` unless that was done with the same inputs; return what its stage recorded."""
-        return self._run.stage(f"train-{name}", self._inputs(name), partial(self._train, name))[0]
+        return self._run.stage(f"train-{name}", self._inputs(name), partial(self._train, name), together=True)[0]
 
     def is_trained(self, name: str) -> bool:
         """Whether adapter `name` was trained with the inputs as they are now."""
@@ -84,9 +88,12 @@ class Adapters:
             base_fingerprint=parts.generator_files.fingerprint,
             template_hash=parts.tokenizer.template_hash,
         )
-        write_json(folder / FIRST_ROWS, show_rows(train.rows[:3], parts.tokenizer))
+        if process_rank() == 0:
+            write_json(folder / FIRST_ROWS, show_rows(train.rows[:3], parts.tokenizer))
         with PeakMemory() as peak:
-            progress = train_adapter(job, parts.model, folder, pad_id=parts.tokenizer.end_of_turn_ids[-1])
+            progress = train_adapter(
+                job, parts.model, folder, pad_id=parts.tokenizer.end_of_turn_ids[-1], tell=partial(_tell, name)
+            )
         return {
             "rows": len(train.rows),
             "rows_too_long": train.n_too_long,
@@ -101,6 +108,10 @@ class Adapters:
             "seconds": progress.seconds,
             "peak_bytes": peak.rss_bytes,
             "peak_gpu_bytes": peak.gpu_bytes,
+            "planned_bytes": progress.planned_bytes,
+            "events": progress.events,
+            "stopped_early": progress.stopped_early,
+            "processes": process_count(),
             "weights": fingerprint_file(folder / BEST / WEIGHTS),
             "made_with": made_with(),
         }
@@ -130,3 +141,8 @@ class Adapters:
                     seed=config.seed,
                 )
         return encode_rows(rows, parts.tokenizer, recipe)
+
+
+def _tell(name: str, line: str) -> None:
+    if process_rank() == 0:
+        tqdm.write(f"{name}: {line}", file=sys.stderr)

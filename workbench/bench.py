@@ -27,6 +27,7 @@ from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import answer_inputs, fit_inputs, index_inputs
 from workbench.knowledge import Collection
 from workbench.parts import Parts, RetrievalFit
+from workbench.processes import process_count, process_rank
 from workbench.prompting import read_citations
 from workbench.reporting import write_run_report
 from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
@@ -34,7 +35,7 @@ from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
 
 CASES = "cases.jsonl"
-CLOCKED = ("seconds", "peak_bytes", "peak_gpu_bytes")  # differ between equal runs
+CLOCKED = ("seconds", "peak_bytes", "peak_gpu_bytes", "planned_bytes")  # differ between equal runs
 
 
 class Bench:
@@ -48,6 +49,7 @@ class Bench:
 
     def run(self) -> Path:
         """Run every stage that is not up to date and return the path of report.html."""
+        _refuse_several_processes()
         self.parts.check()
         self.index()
         self.train()
@@ -73,7 +75,7 @@ class Bench:
     def _forget_a_lost_collection(self) -> None:
         """A stage that is done is worth nothing if its collection was removed or replaced."""
         done = self.run_folder.last_result("index")
-        if done is None:
+        if done is None or process_rank() > 0:
             return
         if Collection.exists(self.parts.collection_folder):
             with Collection.open(self.parts.collection_folder, index=self.config.index) as collection:
@@ -152,6 +154,7 @@ class Bench:
 
     def evaluate(self) -> dict[str, Any]:
         """Answer the test questions with every arm, score the answers, write the run's files; return the summary."""
+        _refuse_several_processes()
         parts, config, run = self.parts, self.config, self.run_folder
         trained = self.train()
         inputs = answer_inputs(
@@ -305,6 +308,14 @@ class Bench:
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
+
+
+def _refuse_several_processes() -> None:
+    if process_count() > 1:
+        raise ConfigError(
+            f"only training runs in several processes, and {process_count()} were launched; launch `workbench train`, "
+            f"then run the rest without a launcher: it takes the trained adapters as they are"
+        )
 
 
 def _show_progress(bar: tqdm[NoReturn], done: int, total: int) -> None:

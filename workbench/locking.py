@@ -17,6 +17,7 @@ from workbench.errors import BusyError, named_path
 
 WAIT_SECONDS = 1.5  # the second writer is promised its answer within 2 s
 POLL_SECONDS = 0.02
+NAMELESS_SECONDS = 0.2  # more, for a holder that has not written its pid yet
 
 
 @contextmanager
@@ -31,10 +32,14 @@ def hold_writer_lock(path: Path, *, wait_seconds: float = WAIT_SECONDS) -> Itera
         while not _try_lock(stream.fileno()):
             if time.monotonic() >= deadline:
                 stream.seek(0)
-                holder = stream.read().decode("ascii", "replace").strip() or "unknown"
+                holder = stream.read().decode("ascii", "replace").strip()
+                # Empty between a holder's lock and its pid, and between its last act and its unlocking.
+                if not holder and time.monotonic() < deadline + NAMELESS_SECONDS:
+                    time.sleep(POLL_SECONDS)
+                    continue
                 raise BusyError(
-                    f"{path.parent} is being written by process {holder}, so process {os.getpid()} may not write; "
-                    "wait for it to end, then run the same command again"
+                    f"{path.parent} is being written by process {holder or 'unknown'}, so process {os.getpid()} may "
+                    "not write; wait for it to end, then run the same command again"
                 )
             time.sleep(POLL_SECONDS)
         with named_path(path):

@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,9 +23,12 @@ from pydantic import BaseModel, ValidationError
 
 from workbench.errors import RunMismatchError, named_path
 from workbench.locking import hold_writer_lock
+from workbench.processes import launch_id, process_rank
 
 Record = TypeVar("Record", bound=BaseModel)
 STAGE_FILE = "stage.json"
+LAUNCH_FILE = "launch"  # which launch of processes works on a stage
+SECONDS_BETWEEN_LOOKS = 0.05
 
 
 def fingerprint(*parts: object) -> str:
@@ -206,11 +210,14 @@ class Run:
         with suppress(FileNotFoundError):
             (self.folder / name / STAGE_FILE).unlink()
 
-    def stage(self, name: str, inputs: str, work: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+    def stage(
+        self, name: str, inputs: str, work: Callable[[Path], dict[str, Any]], *, together: bool = False
+    ) -> tuple[dict[str, Any], bool]:
         """Run `work(folder)` unless it finished before with equal `inputs`; return its result and if it was reused.
 
         The folder of an unfinished stage with equal inputs is handed to `work` again, so that it can resume; one with
-        other inputs is emptied first.
+        other inputs is emptied first. Of several processes that were launched together the first one does the stage
+        and the others wait for its result, having run `work` beside it where the stage is done `together`.
 
         Raises:
             BusyError: another process works on this stage.
@@ -218,6 +225,8 @@ class Run:
         done = self.stage_done(name, inputs)
         if done is not None:
             return done, True
+        if process_rank() > 0:
+            return self._follow(name, inputs, work if together else None), False
         with hold_writer_lock(self.folder / f".{name}.lock"):
             done = self.stage_done(name, inputs)  # by the process that held the lock until now
             return (done, True) if done is not None else (self._work(name, inputs, work), False)
@@ -230,9 +239,20 @@ class Run:
         if folder.exists() and not (begun.exists() and begun.read_text(encoding="utf-8") == inputs):
             shutil.rmtree(folder)
         write_atomically(begun, inputs)
+        write_atomically(folder / LAUNCH_FILE, launch_id())
         result = work(folder)
         write_json(folder / STAGE_FILE, {"inputs": inputs, "result": result})
         return result
+
+    def _follow(self, name: str, inputs: str, work: Callable[[Path], dict[str, Any]] | None) -> dict[str, Any]:
+        """Wait for the first process's result, working beside it once it has made the folder ready."""
+        launched = self.folder / name / LAUNCH_FILE
+        while (done := self.stage_done(name, inputs)) is None:
+            if work is not None and launched.exists() and launched.read_text(encoding="utf-8") == launch_id():
+                work(self.folder / name)
+                work = None
+            time.sleep(SECONDS_BETWEEN_LOOKS)  # the launcher ends every process when one fails
+        return done
 
 
 def _as_json(value: object) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.app import Overrides
+from workbench.processes import process_rank
 
 if TYPE_CHECKING:
     from workbench.bench import Bench
@@ -56,13 +57,19 @@ def index(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
 
 def train(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Train the adapters that the arms name; continues an interrupted training."""
-    for name, stage in _bench(config, out, overrides).train().items():
+    trained = _bench(config, out, overrides).train()
+    for name, stage in trained.items() if process_rank() == 0 else ():
         typer.echo(
             f"{name}: {stage['rows']} rows ({stage['rows_too_long']} too long and {stage['rows_unplaced']} without a "
             f"place in a document were left out), {stage['steps']} steps, loss {stage['loss']:.3f}, held-out "
             f"{stage['held_out_loss'] if stage['held_out_loss'] is not None else 'not measured'}, "
             f"step {stage['best_step']} kept, {stage['seconds']:.0f} s"
         )
+        if stage["planned_bytes"]:
+            error = stage["planned_bytes"] / (stage["peak_gpu_bytes"] or stage["peak_bytes"]) - 1
+            typer.echo(
+                f"{name}: memory planned {stage['planned_bytes'] / 2**30:.2f} GiB, off by {error:+.1%}", err=True
+            )
         if stage["best_step"] == 0:
             typer.echo(f"{name}: the held-out loss never fell, so the adapter kept is the untrained one", err=True)
 

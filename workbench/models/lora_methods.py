@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from peft import EvaConfig, LoraConfig, get_peft_model, get_peft_model_state_dict, initialize_lora_eva_weights
@@ -20,8 +20,7 @@ from workbench.config import RecipeConfig
 from workbench.models.adapters import peft_quieted
 
 Tensors = dict[str, torch.Tensor]
-Start = Literal["pissa_niter_4", "eva"]
-STARTS: dict[str, Start] = {"pissa": "pissa_niter_4", "eva": "eva"}
+STARTS: dict[str, Any] = {"pissa": "pissa_niter_4", "eva": "eva"}
 EVA_ROWS = 64  # rows whose activations are looked at; PEFT stops earlier where the vectors have settled
 
 

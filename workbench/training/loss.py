@@ -46,7 +46,8 @@ class CompletionLoss(torch.nn.Module):
         with torch.no_grad():
             states, targets = self._states(examples)
         counts = [sum(example.loss_mask) for example in examples]
-        return [float(part.sum()) for part in token_losses(states, output_layer(self.model), targets).split(counts)]
+        losses = torch.split(token_losses(states, output_layer(self.model), targets), counts)
+        return [float(part.sum()) for part in losses]
 
     def _states(self, examples: Sequence[TrainingExample]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the states that predict a loss token, shape (loss tokens, H), and those tokens."""

@@ -56,15 +56,26 @@ def attach_adapter(model: Any, adapter: Adapter) -> Any:
 
 
 def _attach(model: Any, adapter: Adapter) -> Any:
+    config = LoraConfig.from_pretrained(str(adapter.folder))
+    # Where the adapter acts is our callers' affair (see activation.py): PEFT's own search would find nothing in the
+    # single tokens of a decoding step, nor below its wrapper, and would switch the adapter off there without a word.
+    config.alora_invocation_tokens = None
+    config.inference_mode = True
     if isinstance(model, PeftModel):
-        result = model.load_adapter(str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
-        missing = [key for key in result.missing_keys if f".{adapter.name}." in key]
-        if missing:
-            raise AdapterMismatchError(
-                f"{adapter.folder}: weights are missing, the first is {missing[0]}; train it again"
-            )
-        return model
-    return PeftModel.from_pretrained(model, str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
+        model.add_adapter(adapter.name, config)
+    else:
+        model = get_peft_model(model, config, adapter_name=adapter.name)
+    result = model.load_adapter(str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
+    if result.missing_keys:
+        raise AdapterMismatchError(
+            f"{adapter.folder}: weights are missing, the first is {result.missing_keys[0]}; train it again"
+        )
+    return model
+
+
+def detach_adapters(model: Any) -> Any:
+    """Return the bare base below `model`, which is left without adapters; a bare one comes back as it is."""
+    return model.unload() if isinstance(model, PeftModel) else model
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from workbench.config.experiment import (
     SplitConfig,
     TrainingConfig,
 )
+from workbench.config.gates import GatesConfig
 from workbench.config.knowledge import (
     ChunkingConfig,
     DenseConfig,
@@ -40,6 +41,7 @@ __all__ = [
     "ExpansionConfig",
     "ExperimentConfig",
     "FusionConfig",
+    "GatesConfig",
     "GenerationConfig",
     "IndexConfig",
     "LexicalConfig",

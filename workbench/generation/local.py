@@ -45,6 +45,11 @@ class LocalGenerator:
         self._model = attach_adapter(self._model, adapter).eval()
         self.adapters[name] = adapter
 
+    @property
+    def model(self) -> Any:
+        """The base model, below PEFT's wrapper once an adapter was loaded."""
+        return self._model
+
     def release(self) -> Any:
         """Take all adapters off, forget the prefixes, and return the bare model."""
         self.adapters.clear()

@@ -10,7 +10,7 @@ FLOORS = (
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict", "gates"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "bench"},
+    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "adapter_shelf", "bench"},
     {"cli"},
     {"__main__"},
 )

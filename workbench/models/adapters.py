@@ -10,6 +10,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,22 @@ def save_passport(adapter: Adapter, folder: Path) -> None:
     )
 
 
+def read_passport(folder: Path) -> Adapter:
+    """Read what an adapter's folder says of itself; nothing is compared.
+
+    Raises:
+        MissingModelError: the folder holds no adapter.
+        AdapterMismatchError: its passport is damaged.
+    """
+    path = folder / PASSPORT
+    try:
+        return Adapter(**(json.loads(path.read_text(encoding="utf-8")) | {"folder": folder}))
+    except FileNotFoundError as error:
+        raise MissingModelError(f"{folder} holds no trained adapter; make it: workbench train CONFIG") from error
+    except (TypeError, ValueError) as error:
+        raise AdapterMismatchError(f"{path} is no adapter's passport: {error}; train it again") from error
+
+
 def read_adapter(folder: Path, *, name: str, base_fingerprint: str, template_hash: str) -> Adapter:
     """Read an adapter's passport and check that it fits the base and the template.
 
@@ -126,11 +143,7 @@ def read_adapter(folder: Path, *, name: str, base_fingerprint: str, template_has
         MissingModelError: the folder holds no adapter.
         AdapterMismatchError: it was trained for another base model or chat template; both fingerprints are named.
     """
-    try:
-        fields = json.loads((folder / PASSPORT).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingModelError(f"{folder} holds no trained adapter; make it: workbench train CONFIG") from error
-    adapter = Adapter(**(fields | {"name": name, "folder": folder}))
+    adapter = replace(read_passport(folder), name=name)
     for what, found, wanted in (
         ("base model", adapter.base_fingerprint, base_fingerprint),
         ("chat template", adapter.template_hash, template_hash),

@@ -8,9 +8,9 @@ FLOORS = (
     {"types", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
-    {"knowledge", "generation", "training", "strategies", "verdict"},
+    {"knowledge", "generation", "training", "strategies", "verdict", "gates"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "bench"},
+    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "adapter_shelf", "bench"},
     {"cli"},
     {"__main__"},
 )

@@ -83,6 +83,14 @@ class AdapterMismatchError(WorkbenchError, ValueError):
     """An adapter was trained for another base model or chat template."""
 
 
+class MergeError(WorkbenchError, ValueError):
+    """An adapter cannot be merged into its base, or the merged model would not answer as the two did apart."""
+
+
+class ExportError(WorkbenchError, RuntimeError):
+    """A model cannot be written in a foreign format: the converter is not here, or it failed."""
+
+
 class TrainingError(WorkbenchError, ArithmeticError):
     """Training cannot give a sound adapter: no loss tokens, zero gradient, a non-finite loss."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
+from workbench.cli.adapters import adapter_app
 from workbench.cli.app import INTERRUPTED, app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
@@ -26,6 +27,7 @@ PANELS: dict[str, Mapping[str, Callable[..., None]]] = {
 for panel, verbs in PANELS.items():
     for name, verb in verbs.items():
         app.command(name, rich_help_panel=panel)(verb)
+app.add_typer(adapter_app, name="adapter", rich_help_panel="Models")
 app.add_typer(models_app, name="models", rich_help_panel="Models")
 
 

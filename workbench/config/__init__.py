@@ -9,6 +9,7 @@ from workbench.config.experiment import (
     QuestionsConfig,
     SplitConfig,
 )
+from workbench.config.gates import GatesConfig
 from workbench.config.knowledge import (
     ChunkingConfig,
     DenseConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "ExpansionConfig",
     "ExperimentConfig",
     "FusionConfig",
+    "GatesConfig",
     "GenerationConfig",
     "IndexConfig",
     "LexicalConfig",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.generation.decode import decode_greedily, score_continuations
-from workbench.models.adapters import adapter_active, attach_adapter, read_adapter
+from workbench.models.adapters import adapter_active, attach_adapter, detach_adapters, read_adapter
 from workbench.models.chat import HfChatTokenizer
 from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix, read_clock
 from workbench.types import Adapter, Generation, Prompt, StopReason
@@ -44,6 +44,18 @@ class LocalGenerator:
         )
         self._model = attach_adapter(self._model, adapter).eval()
         self.adapters[name] = adapter
+
+    @property
+    def model(self) -> Any:
+        """The base model, below PEFT's wrapper once an adapter was loaded."""
+        return self._model
+
+    def release(self) -> Any:
+        """Take all adapters off, forget the prefixes, and return the bare model."""
+        self.adapters.clear()
+        self.prefixes = PrefixStore(max_bytes=0, evict=True)
+        self._model = detach_adapters(self._model)
+        return self._model
 
     def generate(self, prompts: Sequence[Prompt], *, adapter: str | None, max_new_tokens: int) -> list[Generation]:
         """Answer one batch, in order. `seconds` is an equal share of the batch plus the prefix's own time."""

@@ -10,6 +10,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,26 @@ def attach_adapter(model: Any, adapter: Adapter) -> Any:
 
 
 def _attach(model: Any, adapter: Adapter) -> Any:
+    config = LoraConfig.from_pretrained(str(adapter.folder))
+    # Where the adapter acts is our callers' affair (see activation.py): PEFT's own search would find nothing in the
+    # single tokens of a decoding step, nor below its wrapper, and would switch the adapter off there without a word.
+    config.alora_invocation_tokens = None
+    config.inference_mode = True
     if isinstance(model, PeftModel):
-        result = model.load_adapter(str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
-        missing = [key for key in result.missing_keys if f".{adapter.name}." in key]
-        if missing:
-            raise AdapterMismatchError(
-                f"{adapter.folder}: weights are missing, the first is {missing[0]}; train it again"
-            )
-        return model
-    return PeftModel.from_pretrained(model, str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
+        model.add_adapter(adapter.name, config)
+    else:
+        model = get_peft_model(model, config, adapter_name=adapter.name)
+    result = model.load_adapter(str(adapter.folder), adapter_name=adapter.name, is_trainable=False)
+    if result.missing_keys:
+        raise AdapterMismatchError(
+            f"{adapter.folder}: weights are missing, the first is {result.missing_keys[0]}; train it again"
+        )
+    return model
+
+
+def detach_adapters(model: Any) -> Any:
+    """Return the bare base below `model`, which is left without adapters; a bare one comes back as it is."""
+    return model.unload() if isinstance(model, PeftModel) else model
 
 
 @contextmanager
@@ -90,6 +102,22 @@ def save_passport(adapter: Adapter, folder: Path) -> None:
     )
 
 
+def read_passport(folder: Path) -> Adapter:
+    """Read what an adapter's folder says of itself; nothing is compared.
+
+    Raises:
+        MissingModelError: the folder holds no adapter.
+        AdapterMismatchError: its passport is damaged.
+    """
+    path = folder / PASSPORT
+    try:
+        return Adapter(**(json.loads(path.read_text(encoding="utf-8")) | {"folder": folder}))
+    except FileNotFoundError as error:
+        raise MissingModelError(f"{folder} holds no trained adapter; make it: workbench train CONFIG") from error
+    except (TypeError, ValueError) as error:
+        raise AdapterMismatchError(f"{path} is no adapter's passport: {error}; train it again") from error
+
+
 def read_adapter(folder: Path, *, name: str, base_fingerprint: str, template_hash: str) -> Adapter:
     """Read an adapter's passport and check that it fits the base and the template.
 
@@ -97,11 +125,7 @@ def read_adapter(folder: Path, *, name: str, base_fingerprint: str, template_has
         MissingModelError: the folder holds no adapter.
         AdapterMismatchError: it was trained for another base model or chat template; both fingerprints are named.
     """
-    try:
-        fields = json.loads((folder / PASSPORT).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingModelError(f"{folder} holds no trained adapter; make it: workbench train CONFIG") from error
-    adapter = Adapter(**(fields | {"name": name, "folder": folder}))
+    adapter = replace(read_passport(folder), name=name)
     for what, found, wanted in (
         ("base model", adapter.base_fingerprint, base_fingerprint),
         ("chat template", adapter.template_hash, template_hash),

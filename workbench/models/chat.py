@@ -92,6 +92,11 @@ class HfChatTokenizer:
         """The tokens whose text holds a line break."""
         return frozenset(number for number in range(len(self._tokenizer)) if "\n" in self.decode([number]))
 
+    @property
+    def template(self) -> str:
+        """The chat template as the model brings it (Jinja)."""
+        return self._template
+
     @cached_property
     def template_hash(self) -> str:
         """SHA-256 (hex) of the chat template and the special tokens. An adapter is bound to it."""

@@ -8,7 +8,7 @@ FLOORS = (
     {"types", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
-    {"knowledge", "generation", "training", "strategies", "verdict", "gates"},
+    {"knowledge", "generation", "training", "strategies", "verdict", "gates", "audit"},
     {"retrieval"},
     {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "adapter_shelf", "bench"},
     {"cli"},

@@ -1,0 +1,147 @@
+"""A dataset's rows, and the experiment they are for → an audit: what `workbench dataset audit` shows.
+
+Composes the room `audit` with the parts of an experiment. Without a config only what rows tell of themselves is
+checked; what was not is said in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from workbench.audit import (
+    AuditReport,
+    describe_mixture,
+    find_contradictions,
+    find_copies,
+    find_leaks,
+    find_straddling,
+    measure_coverage,
+    measure_lengths,
+    scan_rows,
+    show_masks,
+)
+from workbench.contracts import ChatTokenizer
+from workbench.errors import QuestionFileError
+from workbench.parts import Parts
+from workbench.rows import DatasetRow
+from workbench.types import Float32, Question, Span, TrainingExample
+
+ROWS_FOLDER = "rows"  # Arrow, below a dataset's folder
+N_SHOWN = 6  # rows shown token by token
+Encode = Callable[[Sequence[DatasetRow]], tuple[Sequence[TrainingExample], int]]  # rows → examples, rows that fit no prompt
+
+
+def audit_rows(
+    rows: Sequence[DatasetRow],
+    *,
+    source: str,
+    allow: Collection[str] = (),
+    parts: Parts | None = None,
+    encode: Encode | None = None,
+) -> AuditReport:
+    """Audit rows as far as what is given allows.
+
+    Args:
+        source: the dataset as the user named it.
+        allow: kinds of secrets and personal data that stop no training.
+        parts: the experiment's corpus, questions, embedder and tokenizer; None: only the rows themselves are checked.
+        encode: training's own encoding without a limit on length; None: no lengths and no masks.
+    """
+    steps = tqdm(total=4, desc="audit", leave=False)
+    scan = scan_rows(rows)
+    steps.update()
+    copies, contradictions = find_copies(rows), tuple(find_contradictions(rows))
+    steps.update()
+    mixture, straddling = describe_mixture(rows), tuple(find_straddling(rows))
+    steps.update()
+    leaks, lengths, coverage, shown, n_unencodable, missing = None, None, None, (), 0, []
+    if parts is None:
+        missing += ["leakage: needs the experiment's questions (--config)", "coverage: needs its corpus (--config)"]
+    else:
+        questions = parts.questions
+        leaks = tuple(
+            find_leaks(rows, questions.questions, forbidden=questions.forbidden, embed=parts.embedder.embed_questions)
+        )
+        coverage = measure_coverage(
+            rows, {document.id: len(document.text) for document in parts.corpus.documents}, _chunks(parts, missing)
+        )
+    if parts is None or encode is None:
+        missing.append("lengths and masks: need the generator's tokenizer (--config)")
+    else:
+        examples, n_unencodable = encode(rows)
+        lengths = measure_lengths(examples, max_tokens=parts.config.training.max_tokens)
+        shown = tuple(show_masks(_varied(rows, examples), parts.tokenizer.decode))
+    steps.close()
+    return AuditReport(
+        source=source,
+        mixture=mixture,
+        scan=scan,
+        copies=copies,
+        contradictions=contradictions,
+        straddling=straddling,
+        allowed=tuple(allow),
+        leaks=leaks,
+        lengths=lengths,
+        n_unencodable=n_unencodable,
+        coverage=coverage,
+        shown=shown,
+        not_checked=tuple(missing),
+    )
+
+
+def read_rows(path: Path) -> list[DatasetRow]:
+    """Read a dataset's folder, or a file of JSON lines, one `DatasetRow` each.
+
+    Raises:
+        QuestionFileError: nothing is there, or a line is not a row; the message names file and line.
+    """
+    if path.is_dir():
+        from datasets import Dataset
+
+        if not (path / ROWS_FOLDER).is_dir():
+            raise QuestionFileError(f"{path} holds no dataset; make one: workbench dataset build CONFIG")
+        table = Dataset.load_from_disk(str(path / ROWS_FOLDER))
+        return [DatasetRow.model_validate(record) for record in table]
+    if not path.exists():
+        raise QuestionFileError(f"{path} does not exist; make a dataset: workbench dataset build CONFIG")
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        if line.strip():
+            try:
+                rows.append(DatasetRow.model_validate_json(line))
+            except ValidationError as error:
+                fault = error.errors()[0]
+                place = ".".join(map(str, fault["loc"])) or "line"
+                raise QuestionFileError(f"{path.name}:{number}: {place}: {fault['msg']}") from error
+    if not rows:
+        raise QuestionFileError(f"{path} holds no row; expected JSON lines, one dataset row each")
+    return rows
+
+
+def _chunks(parts: Parts, missing: list[str]) -> list[Span]:
+    """Return where the corpus is cut; a collection that was never built is told, not built."""
+    from workbench.knowledge import Collection
+
+    if not Collection.exists(parts.collection_folder):
+        missing.append(f"coverage of chunks: {parts.collection_folder} is not indexed yet")
+        return []
+    return [
+        Span(document_id=chunk.document_id, start=chunk.start, end=chunk.end)
+        for chunk in parts.collection.all_chunks()
+    ]
+
+
+def _varied(rows: Sequence[DatasetRow], examples: Sequence[TrainingExample]) -> list[TrainingExample]:
+    """Return the first rows to show: the first of each task and generator, then the first of all."""
+    by_id = {example.question_id: example for example in examples}
+    kinds: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if row.id in by_id:
+            kinds.setdefault((row.task, row.generator), row.id)
+    chosen = dict.fromkeys([*kinds.values()][:N_SHOWN])
+    chosen |= dict.fromkeys(id_ for id_ in by_id if len(chosen) < N_SHOWN)
+    return [by_id[id_] for id_ in [*chosen][:N_SHOWN]]

@@ -10,7 +10,7 @@ FLOORS = (
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict", "gates", "audit"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "adapter_shelf", "bench"},
+    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "lessons", "adapting", "adapter_shelf", "bench"},
     {"cli"},
     {"__main__"},
 )

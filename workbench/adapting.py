@@ -6,37 +6,29 @@ Beside `bench.py` on the same floor, which owns the order of the stages; the loo
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from workbench.config import RecipeConfig
 from workbench.contracts import Finder
+from workbench.gates import Canary, CardFacts, GateSubject, draw_canaries, plant_canaries, run_gates, write_card
 from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import train_inputs
+from workbench.lessons import LessonPlan, Lessons
+from workbench.models.activation import finds_the_question, read_invocation, write_invocation
 from workbench.models.adapters import WEIGHTS
 from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
+from workbench.prompting import QUESTION_MARK
 from workbench.runs import Run, fingerprint_file, write_json
-from workbench.training import (
-    BEST,
-    ExampleSet,
-    Rows,
-    TrainingJob,
-    build_closed_book,
-    build_reader,
-    draw,
-    encode_rows,
-    read_progress,
-    show_rows,
-    train_adapter,
-)
-from workbench.types import Question, Split
+from workbench.training import BEST, Progress, TrainingJob, read_progress, show_rows, train_adapter
+from workbench.types import TrainingExample
 
 FIRST_ROWS = "first_rows.json"  # what the first rows show, and what they teach, for a person to check
-SPARE_HITS = 8  # looked up beyond the passages of a reader row, since forbidden documents are left out
 
 
 class Adapters:
@@ -54,7 +46,8 @@ class Adapters:
         """Nothing is loaded yet. `collection` returns the fingerprint of the collection as indexed."""
         self.parts = parts
         self._run = run_folder
-        self._collection, self._fit, self._finder = collection, fit, finder
+        self._collection, self._fit = collection, fit
+        self._lessons = LessonPlan(parts, finder=finder)
 
     def train(self, name: str) -> dict[str, Any]:
         """Train adapter `name` unless that was done with the same inputs; return what its stage recorded."""
@@ -78,28 +71,32 @@ class Adapters:
 
     def _train(self, name: str, folder: Path) -> dict[str, Any]:
         parts, recipe = self.parts, self.parts.config.training.recipe(name)
-        train, held_out = (self._examples(name, split) for split in (Split.TRAIN, Split.DEV))
+        lessons = self._lessons.prepare(name)
+        canaries, rows = self._plant(lessons, recipe)
         job = TrainingJob(
             name=name,
-            rows=train.rows,
-            held_out=held_out.rows,
+            rows=rows,
+            held_out=lessons.held_out.rows,
             recipe=recipe,
             seed=parts.config.seed,
             base_fingerprint=parts.generator_files.fingerprint,
             template_hash=parts.tokenizer.template_hash,
         )
         if process_rank() == 0:
-            write_json(folder / FIRST_ROWS, show_rows(train.rows[:3], parts.tokenizer))
+            write_json(folder / FIRST_ROWS, show_rows(rows[:3], parts.tokenizer))
         with PeakMemory() as peak:
             progress = train_adapter(
                 job, parts.model, folder, pad_id=parts.tokenizer.end_of_turn_ids[-1], tell=partial(_tell, name)
             )
+        gates = self._check(job, lessons, canaries, progress, folder / BEST) if process_rank() == 0 else {}
+        train = lessons.train
         return {
-            "rows": len(train.rows),
+            "rows": len(rows),
             "rows_too_long": train.n_too_long,
             "rows_unplaced": train.n_unplaced,
             "rows_without_gold": train.n_without_gold,
-            "held_out_rows": len(held_out.rows),
+            "rows_made_by": lessons.sources,
+            "held_out_rows": len(job.held_out),
             "steps": progress.step,
             "best_step": progress.best_step,
             "loss": progress.steps[-1]["loss"],
@@ -112,35 +109,64 @@ class Adapters:
             "events": progress.events,
             "stopped_early": progress.stopped_early,
             "processes": process_count(),
+            "gates": gates,
             "weights": fingerprint_file(folder / BEST / WEIGHTS),
             "made_with": made_with(),
         }
 
-    def _examples(self, name: str, split: Split) -> ExampleSet:
+    def _plant(self, lessons: Lessons, recipe: RecipeConfig) -> tuple[tuple[Canary, ...], tuple[TrainingExample, ...]]:
+        """Return the training rows, with canaries among them where the gates ask for these."""
+        parts, gates = self.parts, self.parts.config.gates
+        if not (gates.enabled and gates.canaries):
+            return (), lessons.train.rows
+        canaries = draw_canaries(parts.builder, n_candidates=gates.canary_candidates, seed=parts.config.seed)
+        rows = plant_canaries(lessons.train.rows, canaries, parts.tokenizer, acts_from=recipe.acts_from)
+        return canaries, rows
+
+    def _check(
+        self, job: TrainingJob, lessons: Lessons, canaries: tuple[Canary, ...], progress: Progress, folder: Path
+    ) -> dict[str, str]:
+        """Put the adapter through its gates and write its card; return each gate's outcome."""
         parts, config = self.parts, self.parts.config
-        questions: Sequence[Question] = parts.questions.of(split)
-        adapter = config.training.adapters[name]
-        recipe = config.training.recipe(name)
-        if split is Split.TRAIN:
-            questions = draw(questions, recipe.max_examples, seed=config.seed)
-        rows: Rows
-        match adapter.examples:
-            case "closed_book":
-                rows = build_closed_book(questions, parts.builder, config.prompt)
-            case "reader":
-                passages = adapter.passages or config.retrieval.passages
-                rows = build_reader(
-                    questions,
-                    parts.builder,
-                    config.prompt,
-                    adapter,
-                    passages=passages,
-                    find_passages=lambda q: self._finder().search(q.text, k=passages + SPARE_HITS),
-                    find_gold=parts.gold.find,
-                    forbidden=parts.questions.forbidden,
-                    seed=config.seed,
-                )
-        return encode_rows(rows, parts.tokenizer, recipe)
+        invocation = read_invocation(parts.tokenizer, QUESTION_MARK)
+        if job.recipe.acts_from == "question" and finds_the_question(invocation, job.rows):
+            write_invocation(folder, invocation)
+        outcomes: dict[str, str] = {}
+        if config.gates.enabled:
+            subject = GateSubject(
+                name=job.name,
+                folder=folder,
+                held_out=job.held_out,
+                groups=lessons.groups,
+                questions=lessons.held_out_questions(config.prompt.not_found),
+                start_loss=progress.held_out[0]["loss"] if progress.held_out else None,
+                kept_last=job.recipe.keep == "last",
+                canaries=canaries,
+            )
+            report = run_gates(
+                subject,
+                parts.model,
+                parts.tokenizer,
+                config.gates,
+                base_fingerprint=job.base_fingerprint,
+                not_found=config.prompt.not_found,
+                max_new_tokens=config.generation.max_new_tokens,
+                stop_at_newline=config.generation.stop_at_newline,
+                seed=config.seed,
+            )
+            outcomes = {result.name: result.status.value for result in report.results}
+        facts = CardFacts(
+            base=parts.generator_files.name,
+            base_licence=parts.generator_files.licence,
+            template=parts.tokenizer.template,
+            config=job.recipe,
+            rows=lessons.sources,
+            held_out_rows=len(job.held_out),
+            step=progress.best_step or 0,
+            n_steps=progress.step,
+        )
+        write_card(folder, facts)
+        return outcomes
 
 
 def _tell(name: str, line: str) -> None:

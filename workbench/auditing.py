@@ -24,15 +24,16 @@ from workbench.audit import (
     scan_rows,
     show_masks,
 )
-from workbench.contracts import ChatTokenizer
 from workbench.errors import QuestionFileError
 from workbench.parts import Parts
 from workbench.rows import DatasetRow
-from workbench.types import Float32, Question, Span, TrainingExample
+from workbench.types import Span, TrainingExample
 
 ROWS_FOLDER = "rows"  # Arrow, below a dataset's folder
 N_SHOWN = 6  # rows shown token by token
-Encode = Callable[[Sequence[DatasetRow]], tuple[Sequence[TrainingExample], int]]  # rows → examples, rows that fit no prompt
+Encode = Callable[
+    [Sequence[DatasetRow]], tuple[Sequence[TrainingExample], int]
+]  # rows → examples, rows that fit no prompt
 
 
 def audit_rows(
@@ -130,8 +131,7 @@ def _chunks(parts: Parts, missing: list[str]) -> list[Span]:
         missing.append(f"coverage of chunks: {parts.collection_folder} is not indexed yet")
         return []
     return [
-        Span(document_id=chunk.document_id, start=chunk.start, end=chunk.end)
-        for chunk in parts.collection.all_chunks()
+        Span(document_id=chunk.document_id, start=chunk.start, end=chunk.end) for chunk in parts.collection.all_chunks()
     ]
 
 

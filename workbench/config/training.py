@@ -103,6 +103,11 @@ class TrainingConfig(RecipeConfig):
         {"closed_book": AdapterConfig(examples="closed_book"), "reader": AdapterConfig(examples="reader")}
     )
 
+    allow_findings: tuple[str, ...] = Field(
+        (),
+        description="kinds of secrets and personal data that may stand in training rows, by name; all others stop it",
+    )
+
     @model_validator(mode="after")
     def _overrides_are_valid(self) -> TrainingConfig:
         for name, adapter in self.adapters.items():

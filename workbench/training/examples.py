@@ -21,24 +21,27 @@ FindGold = Callable[[Question], Ranking]  # the chunks that hold the question's 
 
 
 @dataclass(frozen=True, slots=True)
-class ExampleSet:
-    """Rows for one adapter, and what was left out and why."""
-
-    rows: tuple[TrainingExample, ...]
-    n_too_long: int  # over the prompt's or the recipe's budget: dropped
-    n_unplaced: int  # answerable, but nothing says where the answer stands, so no reader row can be made: dropped
-    n_without_gold: int  # rows whose right passage is not shown, on purpose or for want of room
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """A prompt with the text the model must learn to give."""
 
     question_id: str
     prompt: Prompt
     answer: str
+    group: str = ""  # what held-out rows are judged by: the document behind it
+    source: str = "questions"  # what made it, for the card
     without_gold: bool = False
     plain: bool = False  # text as it stands: no turn to end, and loss on all of it but the first token
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleSet:
+    """Rows for one adapter, and what was left out and why."""
+
+    rows: tuple[TrainingExample, ...]
+    made_from: tuple[Row, ...]  # of each of `rows`, in order
+    n_too_long: int  # over the prompt's or the recipe's budget: dropped
+    n_unplaced: int  # answerable, but nothing says where the answer stands, so no reader row can be made: dropped
+    n_without_gold: int  # rows whose right passage is not shown, on purpose or for want of room
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ def build_closed_book(questions: Sequence[Question], builder: PromptBuilder, con
     """Return one row a question: the question alone, its first answer."""
     rows = Rows()
     for question in questions:
-        rows.add(lambda q=question: Row(q.id, builder.build(q.text), answer_text(q, config)))  # type: ignore[misc]
+        rows.add(lambda q=question: Row(q.id, builder.build(q.text), answer_text(q, config), document_of(q)))  # type: ignore[misc]
     return rows
 
 
@@ -114,7 +117,7 @@ def _reader_row(question: Question, shown: Ranking, gold: Ranking, builder: Prom
     without_gold = question.answerable and not all(_is_within(hit, prompt.hits) for hit in gold)
     # Without its passages an answer would have to be guessed: the row teaches to say so instead.
     answer = config.not_found if without_gold else answer_text(question, config)
-    return Row(question.id, prompt, answer, without_gold)
+    return Row(question.id, prompt, answer, document_of(question), without_gold=without_gold)
 
 
 def _with_gold(offered: Ranking, gold: Ranking, passages: int, rng: random.Random) -> Ranking:
@@ -142,6 +145,11 @@ def _holds_any(hit: Hit, spans: Sequence[Span]) -> bool:
     return any(s.document_id == chunk.document_id and s.start < chunk.end and chunk.start < s.end for s in spans)
 
 
+def document_of(question: Question) -> str:
+    """Return what questions are grouped by when intervals are taken: their group, or their first document."""
+    return question.group or (question.relevant[0].document_id if question.relevant else question.id)
+
+
 def answer_text(question: Question, config: PromptConfig) -> str:
     """Return the text a perfect model gives: the first accepted answer, or the house's "not found"."""
     return question.answers[0] if question.answers else config.not_found
@@ -149,7 +157,7 @@ def answer_text(question: Question, config: PromptConfig) -> str:
 
 def encode_rows(rows: Rows, tokenizer: ChatTokenizer, recipe: RecipeConfig) -> ExampleSet:
     """Return token ids and loss masks; rows over `recipe.max_tokens` are dropped and counted, never cut."""
-    examples = []
+    examples, kept = [], []
     for row in rows.made:
         answer = tuple(tokenizer.encode(tokenizer.neutralise(row.answer)))
         answer = answer if row.plain else (*answer, *tokenizer.end_of_turn_ids)
@@ -158,6 +166,7 @@ def encode_rows(rows: Rows, tokenizer: ChatTokenizer, recipe: RecipeConfig) -> E
             (answer[:1], answer[1:]) if row.plain else ((*row.prompt.prefix_ids, *row.prompt.suffix_ids), answer)
         )
         if answer and len(prompt) + len(answer) <= recipe.max_tokens:
+            kept.append(row)
             examples.append(
                 TrainingExample(
                     question_id=row.question_id,
@@ -168,6 +177,7 @@ def encode_rows(rows: Rows, tokenizer: ChatTokenizer, recipe: RecipeConfig) -> E
             )
     return ExampleSet(
         rows=tuple(examples),
+        made_from=tuple(kept),
         n_too_long=rows.n_too_long + len(rows.made) - len(examples),
         n_unplaced=rows.n_unplaced,
         n_without_gold=sum(row.without_gold for row in rows.made),

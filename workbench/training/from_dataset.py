@@ -28,20 +28,27 @@ def build_from_dataset(
         match row.task:
             case Task.CLOSED_BOOK | Task.READER:
                 hits = tuple(_to_hit(passage, place) for place, passage in enumerate(row.passages))
-                built.add(lambda r=row, h=hits: _asked(r, builder.build(r.question, h), config))  # type: ignore[misc]
+                built.add(lambda r=row, h=hits: _row(r, builder.build(r.question, h), config))  # type: ignore[misc]
             case Task.CHAT:
-                built.made.append(Row(row.id, _conversation(row, tokenizer), row.completion))
+                built.made.append(_row(row, _conversation(row, tokenizer)))
             case Task.TEXT:
-                built.made.append(Row(row.id, Prompt((), (), ()), row.completion, plain=True))
+                built.made.append(_row(row, Prompt((), (), ())))
     n_whole = sum(not made.prompt.cut for made in built.made)
     built.n_too_long += len(built.made) - n_whole
     built.made = [made for made in built.made if not made.prompt.cut]
     return built
 
 
-def _asked(row: DatasetRow, prompt: Prompt, config: PromptConfig) -> Row:
-    without_gold = row.task is Task.READER and row.completion == config.not_found
-    return Row(row.id, prompt, row.completion, without_gold)
+def _row(row: DatasetRow, prompt: Prompt, config: PromptConfig | None = None) -> Row:
+    return Row(
+        row.id,
+        prompt,
+        row.completion,
+        group=row.group or row.id,
+        source=row.generator,
+        without_gold=config is not None and row.task is Task.READER and row.completion == config.not_found,
+        plain=row.task is Task.TEXT,
+    )
 
 
 def _conversation(row: DatasetRow, tokenizer: ChatTokenizer) -> Prompt:

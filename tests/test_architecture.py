@@ -8,9 +8,9 @@ FLOORS = (
     {"types", "rows", "filters", "errors", "locking"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
-    {"knowledge", "generation", "training", "strategies", "verdict"},
+    {"knowledge", "generation", "training", "strategies", "verdict", "dataset"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "bench"},
+    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "curation", "bench"},
     {"cli"},
     {"__main__"},
 )

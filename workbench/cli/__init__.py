@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from workbench.cli.app import INTERRUPTED, app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
+from workbench.cli.datasets import datasets_app
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
 from workbench.cli.models import models_app
 from workbench.cli.upkeep import VERBS as UPKEEP_VERBS
@@ -26,6 +27,7 @@ PANELS: dict[str, Mapping[str, Callable[..., None]]] = {
 for panel, verbs in PANELS.items():
     for name, verb in verbs.items():
         app.command(name, rich_help_panel=panel)(verb)
+app.add_typer(datasets_app, name="dataset", rich_help_panel="Training datasets")
 app.add_typer(models_app, name="models", rich_help_panel="Models")
 
 

@@ -8,7 +8,7 @@ FLOORS = (
     {"types", "rows", "filters", "errors", "locking"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
-    {"knowledge", "generation", "training", "strategies", "verdict", "dataset"},
+    {"knowledge", "generation", "training", "strategies", "verdict", "audit", "dataset"},
     {"retrieval"},
     {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "curation", "bench"},
     {"cli"},

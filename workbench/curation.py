@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+from workbench.audit import find_personal_data, find_secrets
 from workbench.contracts import Finder
 from workbench.dataset import (
     Criteria,
@@ -106,8 +107,8 @@ def _criteria(parts: Parts, documents: Sequence[Document], find: Callable[[str],
     languages = {one.id: str(one.metadata["language"]) for one in documents if "language" in one.metadata}
     return Criteria(
         config=parts.config.dataset.filters,
-        find_secrets=lambda _: (),
-        find_personal_data=lambda _: (),
+        find_secrets=find_secrets,
+        find_personal_data=find_personal_data,
         languages=languages,
         row_tokens=_row_measure(parts),
         test_texts=parts.questions.test_texts,

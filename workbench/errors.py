@@ -91,6 +91,10 @@ class TrainingError(WorkbenchError, ArithmeticError):
     """Training cannot give a sound adapter: no loss tokens, zero gradient, a non-finite loss."""
 
 
+class SensitiveDataError(WorkbenchError, ValueError):
+    """A training dataset holds secrets or personal data of a kind that was not allowed by name."""
+
+
 class CheckpointMismatchError(WorkbenchError, ValueError):
     """A checkpoint belongs to other data, another base model or other settings; both fingerprints are named."""
 

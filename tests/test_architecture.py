@@ -8,9 +8,10 @@ FLOORS = (
     {"types", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
-    {"knowledge", "generation", "training", "strategies", "verdict", "gates", "audit"},
+    {"knowledge", "generation", "training", "strategies", "verdict", "gates", "audit", "dataset"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "lessons", "adapting", "adapter_shelf", "bench"},
+    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "curation", "lessons", "adapting", "bench"}
+    | {"adapter_shelf", "auditing"},
     {"cli"},
     {"__main__"},
 )

@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from workbench.config import RecipeConfig
+from workbench.config import AdapterConfig
 from workbench.contracts import Finder
-from workbench.gates import Canary, CardFacts, GateSubject, draw_canaries, plant_canaries, run_gates, write_card
+from workbench.curation import build_dataset
+from workbench.dataset import read_manifest
+from workbench.gates import (
+    Canary,
+    CardFacts,
+    GateReport,
+    GateSubject,
+    draw_canaries,
+    plant_canaries,
+    run_gates,
+    write_card,
+)
 from workbench.hardware import PeakMemory, made_with
-from workbench.inputs import train_inputs
+from workbench.inputs import check_inputs, dataset_inputs, train_inputs
 from workbench.lessons import LessonPlan, Lessons
 from workbench.models.activation import finds_the_question, read_invocation, write_invocation
 from workbench.models.adapters import WEIGHTS
@@ -25,9 +36,9 @@ from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import QUESTION_MARK
 from workbench.runs import Run, fingerprint_file, write_json
-from workbench.training import BEST, Progress, TrainingJob, read_progress, show_rows, train_adapter
-from workbench.types import TrainingExample
+from workbench.training import BEST, TrainingJob, read_progress, show_rows, train_adapter
 
+DATASET, ROWS = "dataset", "rows"  # the stage, and the dataset in its folder
 FIRST_ROWS = "first_rows.json"  # what the first rows show, and what they teach, for a person to check
 
 
@@ -47,11 +58,31 @@ class Adapters:
         self.parts = parts
         self._run = run_folder
         self._collection, self._fit = collection, fit
-        self._lessons = LessonPlan(parts, finder=finder)
+        self._finder = finder
+        self._lessons = LessonPlan(parts, finder=finder, dataset=self.dataset)
 
     def train(self, name: str) -> dict[str, Any]:
-        """Train adapter `name` unless that was done with the same inputs; return what its stage recorded."""
-        return self._run.stage(f"train-{name}", self._inputs(name), partial(self._train, name), together=True)[0]
+        """Train and check adapter `name` unless that was done with the same inputs; return what was recorded."""
+        inputs = self._inputs(name)
+        trained = self._run.stage(f"train-{name}", inputs, partial(self._train, name), together=True)[0]
+        checks = check_inputs(self.parts, trained=inputs, weights=trained["weights"])
+        return trained | self._run.stage(f"check-{name}", checks, lambda _: self._check(name, trained))[0]
+
+    def dataset(self, adapter: AdapterConfig) -> Path:
+        """Return the folder of the rows that `adapter` learns from; the run's own are built if they are not there."""
+        if adapter.dataset is not None:
+            return adapter.dataset
+        self._built()
+        return self._run.path(f"{DATASET}/{ROWS}")
+
+    def _built(self) -> dict[str, Any]:
+        """Build the run's own dataset unless that was done with the same inputs; return its manifest."""
+        inputs = dataset_inputs(self.parts, collection=self._collection(), fit=self._fit())
+
+        def build(folder: Path) -> dict[str, Any]:
+            return build_dataset(self.parts, self._finder(), folder / ROWS).model_dump(mode="json")
+
+        return self._run.stage(DATASET, inputs, build)[0]
 
     def is_trained(self, name: str) -> bool:
         """Whether adapter `name` was trained with the inputs as they are now."""
@@ -67,31 +98,22 @@ class Adapters:
         return {"steps": progress.steps, "held_out": progress.held_out}
 
     def _inputs(self, name: str) -> str:
-        return train_inputs(self.parts, name, collection=self._collection(), fit=self._fit())
+        adapter = self.parts.config.training.adapters[name]
+        rows = read_manifest(self.dataset(adapter)).row_fingerprint if adapter.examples == "dataset" else None
+        return train_inputs(self.parts, name, collection=self._collection(), fit=self._fit(), rows=rows)
 
     def _train(self, name: str, folder: Path) -> dict[str, Any]:
-        parts, recipe = self.parts, self.parts.config.training.recipe(name)
-        lessons = self._lessons.prepare(name)
-        canaries, rows = self._plant(lessons, recipe)
-        job = TrainingJob(
-            name=name,
-            rows=rows,
-            held_out=lessons.held_out.rows,
-            recipe=recipe,
-            seed=parts.config.seed,
-            base_fingerprint=parts.generator_files.fingerprint,
-            template_hash=parts.tokenizer.template_hash,
-        )
+        parts = self.parts
+        job, lessons = self._job(name)
         if process_rank() == 0:
-            write_json(folder / FIRST_ROWS, show_rows(rows[:3], parts.tokenizer))
+            write_json(folder / FIRST_ROWS, show_rows(job.rows[:3], parts.tokenizer))
         with PeakMemory() as peak:
             progress = train_adapter(
                 job, parts.model, folder, pad_id=parts.tokenizer.end_of_turn_ids[-1], tell=partial(_tell, name)
             )
-        gates = self._check(job, lessons, canaries, progress, folder / BEST) if process_rank() == 0 else {}
         train = lessons.train
         return {
-            "rows": len(rows),
+            "rows": len(job.rows),
             "rows_too_long": train.n_too_long,
             "rows_unplaced": train.n_unplaced,
             "rows_without_gold": train.n_without_gold,
@@ -109,52 +131,51 @@ class Adapters:
             "events": progress.events,
             "stopped_early": progress.stopped_early,
             "processes": process_count(),
-            "gates": gates,
             "weights": fingerprint_file(folder / BEST / WEIGHTS),
             "made_with": made_with(),
         }
 
-    def _plant(self, lessons: Lessons, recipe: RecipeConfig) -> tuple[tuple[Canary, ...], tuple[TrainingExample, ...]]:
-        """Return the training rows, with canaries among them where the gates ask for these."""
-        parts, gates = self.parts, self.parts.config.gates
-        if not (gates.enabled and gates.canaries):
-            return (), lessons.train.rows
-        canaries = draw_canaries(parts.builder, n_candidates=gates.canary_candidates, seed=parts.config.seed)
-        rows = plant_canaries(lessons.train.rows, canaries, parts.tokenizer, acts_from=recipe.acts_from)
-        return canaries, rows
+    def _job(self, name: str) -> tuple[TrainingJob, Lessons]:
+        parts, recipe = self.parts, self.parts.config.training.recipe(name)
+        lessons = self._lessons.prepare(name)
+        rows = plant_canaries(lessons.train.rows, self._canaries, parts.tokenizer, acts_from=recipe.acts_from)
+        job = TrainingJob(
+            name=name,
+            rows=rows,
+            held_out=lessons.held_out.rows,
+            recipe=recipe,
+            seed=parts.config.seed,
+            base_fingerprint=parts.generator_files.fingerprint,
+            template_hash=parts.tokenizer.template_hash,
+        )
+        return job, lessons
 
-    def _check(
-        self, job: TrainingJob, lessons: Lessons, canaries: tuple[Canary, ...], progress: Progress, folder: Path
-    ) -> dict[str, str]:
-        """Put the adapter through its gates and write its card; return each gate's outcome."""
-        parts, config = self.parts, self.parts.config
+    @cached_property
+    def _canaries(self) -> tuple[Canary, ...]:
+        gates = self.parts.config.gates
+        if not (gates.enabled and gates.canaries):
+            return ()
+        return draw_canaries(self.parts.builder, n_candidates=gates.canary_candidates, seed=self.parts.config.seed)
+
+    def _check(self, name: str, trained: dict[str, Any]) -> dict[str, Any]:
+        """Put the adapter through its gates, write its card, and say to other tools where it acts."""
+        parts, config, folder = self.parts, self.parts.config, self.folder(name)
+        job, lessons = self._job(name)
         invocation = read_invocation(parts.tokenizer, QUESTION_MARK)
         if job.recipe.acts_from == "question" and finds_the_question(invocation, job.rows):
             write_invocation(folder, invocation)
-        outcomes: dict[str, str] = {}
-        if config.gates.enabled:
-            subject = GateSubject(
-                name=job.name,
-                folder=folder,
-                held_out=job.held_out,
-                groups=lessons.groups,
-                questions=lessons.held_out_questions(config.prompt.not_found),
-                start_loss=progress.held_out[0]["loss"] if progress.held_out else None,
-                kept_last=job.recipe.keep == "last",
-                canaries=canaries,
-            )
-            report = run_gates(
-                subject,
-                parts.model,
-                parts.tokenizer,
-                config.gates,
-                base_fingerprint=job.base_fingerprint,
-                not_found=config.prompt.not_found,
-                max_new_tokens=config.generation.max_new_tokens,
-                stop_at_newline=config.generation.stop_at_newline,
-                seed=config.seed,
-            )
-            outcomes = {result.name: result.status.value for result in report.results}
+        held_out = self.curve(name)["held_out"]
+        subject = GateSubject(
+            name=name,
+            folder=folder,
+            held_out=job.held_out,
+            groups=lessons.groups,
+            questions=lessons.held_out_questions(config.prompt.not_found),
+            start_loss=held_out[0]["loss"] if held_out else None,
+            kept_last=job.recipe.keep == "last",
+            canaries=self._canaries,
+        )
+        report = self._gates(subject) if config.gates.enabled else None
         facts = CardFacts(
             base=parts.generator_files.name,
             base_licence=parts.generator_files.licence,
@@ -162,11 +183,25 @@ class Adapters:
             config=job.recipe,
             rows=lessons.sources,
             held_out_rows=len(job.held_out),
-            step=progress.best_step or 0,
-            n_steps=progress.step,
+            step=trained["best_step"],
+            n_steps=trained["steps"],
         )
         write_card(folder, facts)
-        return outcomes
+        return {"gates": {result.name: result.status.value for result in report.results} if report else {}}
+
+    def _gates(self, subject: GateSubject) -> GateReport:
+        parts, config = self.parts, self.parts.config
+        return run_gates(
+            subject,
+            parts.model,
+            parts.tokenizer,
+            config.gates,
+            base_fingerprint=parts.generator_files.fingerprint,
+            not_found=config.prompt.not_found,
+            max_new_tokens=config.generation.max_new_tokens,
+            stop_at_newline=config.generation.stop_at_newline,
+            seed=config.seed,
+        )
 
 
 def _tell(name: str, line: str) -> None:

@@ -55,6 +55,10 @@ class QuestionFileError(WorkbenchError, ValueError):
     """A question file is malformed; the message names file, line and field."""
 
 
+class DatasetError(WorkbenchError, ValueError):
+    """A training dataset is damaged or of another version, or a file of rows is malformed; the message names where."""
+
+
 class StaleIndexError(WorkbenchError, ValueError):
     """A collection was built with another embedder than the one asked for."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from workbench.corpus import cutter_version
 from workbench.hardware import describe_versions
 from workbench.parts import Parts, RetrievalFit
-from workbench.runs import fingerprint
+from workbench.runs import fingerprint, fingerprint_file
 from workbench.types import Split
 
 CAPS = {"prefix_cache_gib"}
@@ -33,8 +33,31 @@ def fit_inputs(parts: Parts, *, collection: str) -> str:
     return fingerprint(parts.questions.of(Split.DEV), collection, _retrieval(parts))
 
 
-def train_inputs(parts: Parts, name: str, *, collection: str, fit: RetrievalFit) -> str:
-    """The questions learned from, the recipe, the base model; for a reader also what retrieval would show it."""
+def dataset_inputs(parts: Parts, *, collection: str, fit: RetrievalFit) -> str:
+    """The documents, the questions that are kept out, how rows are made, filtered and shown, who writes them."""
+    config = parts.config
+    replay = config.dataset.replay_path
+    return fingerprint(
+        parts.corpus.fingerprint,
+        parts.questions.fingerprint,
+        collection,
+        _retrieval(parts),
+        fit,
+        config.dataset,
+        fingerprint_file(replay) if replay else None,
+        config.prompt,
+        config.seed,
+        parts.generator_files.fingerprint,
+        parts.embedder_files.fingerprint,
+    )
+
+
+def train_inputs(parts: Parts, name: str, *, collection: str, fit: RetrievalFit, rows: str | None = None) -> str:
+    """The questions learned from, the recipe, the base model; for a reader also what retrieval would show it.
+
+    Args:
+        rows: the fingerprint of a dataset's rows; None: the adapter learns from questions.
+    """
     config = parts.config
     adapter = config.training.adapters[name]
     forbidden = sorted(parts.questions.forbidden)
@@ -42,13 +65,22 @@ def train_inputs(parts: Parts, name: str, *, collection: str, fit: RetrievalFit)
     return fingerprint(
         [parts.questions.of(split) for split in (Split.TRAIN, Split.DEV)],
         reads,
+        rows,
         adapter,
+        config.training.allow_findings,
+        config.gates.canary_candidates if config.gates.enabled and config.gates.canaries else None,
         config.training.recipe(name).model_dump(exclude=CAPS),
         config.prompt,
         config.seed,
         parts.generator_files.fingerprint,
         [str(part) for part in parts.device_and_dtype],
     )
+
+
+def check_inputs(parts: Parts, *, trained: str, weights: str) -> str:
+    """The training and its weights (SHA-256), the gates' bounds, how answers are generated."""
+    config = parts.config
+    return fingerprint(trained, weights, config.gates, config.generation.model_dump(exclude=CAPS))
 
 
 def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, str], fit: RetrievalFit) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from workbench.audit import refuse_sensitive, scan_rows
 from workbench.config import AdapterConfig, RecipeConfig
 from workbench.contracts import Finder
+from workbench.dataset import read_dataset
 from workbench.gates import HeldOutQuestion
 from workbench.parts import Parts
 from workbench.prompting import QUESTION_MARK
@@ -21,6 +23,7 @@ from workbench.training import (
     Row,
     Rows,
     build_closed_book,
+    build_from_dataset,
     build_reader,
     draw,
     encode_rows,
@@ -56,9 +59,10 @@ class Lessons:
 class LessonPlan:
     """Makes lessons. What retrieval offers is asked for only when a reader needs it."""
 
-    def __init__(self, parts: Parts, *, finder: Callable[[], Finder]) -> None:
+    def __init__(self, parts: Parts, *, finder: Callable[[], Finder], dataset: Callable[[AdapterConfig], Path]) -> None:
+        """Take `dataset` for where the rows of an adapter with `examples: dataset` lie, built if need be."""
         self.parts = parts
-        self._finder = finder
+        self._finder, self._dataset = finder, dataset
 
     def prepare(self, name: str) -> Lessons:
         """Return the lessons of adapter `name`.
@@ -70,7 +74,8 @@ class LessonPlan:
         adapter, recipe = training.adapters[name], training.recipe(name)
         train, held_out = (self._rows(adapter, recipe, split) for split in (Split.TRAIN, Split.DEV))
         texts = (_as_dataset_row(row) for row in (*train.made, *held_out.made))
-        refuse_sensitive(scan_rows(texts), training.allow_findings, source=str(self.parts.config.questions.path))
+        source = self._dataset(adapter) if adapter.examples == "dataset" else self.parts.config.questions.path
+        refuse_sensitive(scan_rows(texts), training.allow_findings, source=str(source))
         return Lessons(*(encode_rows(rows, self.parts.tokenizer, recipe) for rows in (train, held_out)))
 
     def _rows(self, adapter: AdapterConfig, recipe: RecipeConfig, split: Split) -> Rows:
@@ -79,6 +84,8 @@ class LessonPlan:
         if split is Split.TRAIN:
             questions = draw(questions, recipe.max_examples, seed=config.seed)
         match adapter.examples:
+            case "dataset":
+                return self._dataset_rows(adapter, recipe, split)
             case "closed_book":
                 return build_closed_book(questions, parts.builder, config.prompt)
             case "reader":
@@ -94,6 +101,14 @@ class LessonPlan:
                     forbidden=parts.questions.forbidden,
                     seed=config.seed,
                 )
+
+    def _dataset_rows(self, adapter: AdapterConfig, recipe: RecipeConfig, split: Split) -> Rows:
+        parts, config = self.parts, self.parts.config
+        stored = read_dataset(self._dataset(adapter))
+        rows: Sequence[DatasetRow] = [row for row in stored if row.split is split and row.task in adapter.tasks]
+        if split is Split.TRAIN:
+            rows = draw(rows, recipe.max_examples, seed=config.seed)
+        return build_from_dataset(rows, parts.builder, parts.tokenizer, config.prompt)
 
 
 def _as_dataset_row(row: Row) -> DatasetRow:

@@ -65,6 +65,7 @@ class QuestionSet:
     questions: tuple[Question, ...]
     leaks: tuple[NearCopy, ...]
     forbidden: frozenset[str]  # documents behind the `new` split, limit or not: no training row may show a word of them
+    test_texts: tuple[str, ...] = ()  # of all test questions, limit or not: no training row may copy one
 
     @property
     def fingerprint(self) -> str:
@@ -142,7 +143,8 @@ class Parts:
             groups = {question.group for question in new}
             forbidden |= {document.id for document in self.corpus.documents if document.title in groups}
         limited = limit_questions(clean, config.limit, seed=seed)
-        return QuestionSet(tuple(limited), tuple(leaks), frozenset(forbidden))
+        texts = tuple(question.text for question in split if question.split in (Split.SEEN, Split.NEW))
+        return QuestionSet(tuple(limited), tuple(leaks), frozenset(forbidden), texts)
 
     @cached_property
     def generator_files(self) -> InstalledModel:

@@ -1,5 +1,6 @@
 """Every knob, typed, with unit and range; YAML in; unknown keys refused with file, line and the nearest key."""
 
+from workbench.config.dataset import DatasetConfig, FilterConfig, GeneratorName, WriterConfig
 from workbench.config.experiment import (
     ArmConfig,
     EvaluationConfig,
@@ -33,14 +34,17 @@ __all__ = [
     "AdapterConfig",
     "ArmConfig",
     "ChunkingConfig",
+    "DatasetConfig",
     "DenseConfig",
     "DiversityConfig",
     "EvaluationConfig",
     "ExpansionConfig",
     "ExperimentConfig",
+    "FilterConfig",
     "FusionConfig",
     "GatesConfig",
     "GenerationConfig",
+    "GeneratorName",
     "IndexConfig",
     "LexicalConfig",
     "LibraryConfig",
@@ -54,6 +58,7 @@ __all__ = [
     "RetrieverConfig",
     "SplitConfig",
     "TrainingConfig",
+    "WriterConfig",
     "dump_config",
     "leaves_to_fit",
     "load_config",

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from workbench.config.base import Knobs
+from workbench.config.dataset import DatasetConfig
 from workbench.config.gates import GatesConfig
 from workbench.config.knowledge import ChunkingConfig, CorpusConfig, IndexConfig, ModelsConfig, RetrievalConfig
 from workbench.config.training import TrainingConfig
@@ -99,6 +100,7 @@ class ExperimentConfig(Knobs):
     generation: GenerationConfig = GenerationConfig()
     training: TrainingConfig = TrainingConfig()
     gates: GatesConfig = GatesConfig()
+    dataset: DatasetConfig = DatasetConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)
 

@@ -105,7 +105,7 @@ class TrainingConfig(RecipeConfig):
 
     allow_findings: tuple[str, ...] = Field(
         (),
-        description="kinds of secrets and personal data that may stand in training rows, by name; all others stop it",
+        description="kinds of secrets and personal data that rows may hold, by name; all others stop it",
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from workbench.errors import QuestionFileError
+from workbench.errors import QuestionFileError, WorkbenchError
 
 SHOWN = 10  # faults printed; the rest is counted
 
@@ -18,8 +18,10 @@ SHOWN = 10  # faults printed; the rest is counted
 class Faults:
     """The faults of one file, in the order they were met."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, error: type[WorkbenchError] = QuestionFileError) -> None:
+        """`error` is what `refuse` raises."""
         self.path = path
+        self._error = error
         self._lines: list[str] = []
 
     def add(self, line: int, field: str, problem: str) -> None:
@@ -32,12 +34,12 @@ class Faults:
             self.add(line, field_name(fault["loc"]), _plain(fault["msg"]))
 
     def refuse(self) -> None:
-        """Raise QuestionFileError if anything was noted: up to ten faults, then how many more there are."""
+        """Raise the error if anything was noted: up to ten faults, then how many more there are."""
         if not self._lines:
             return
         more = len(self._lines) - SHOWN
         rest = [f"... and {more} more; mend these and load the file again"] if more > 0 else []
-        raise QuestionFileError("\n".join([*self._lines[:SHOWN], *rest]))
+        raise self._error("\n".join([*self._lines[:SHOWN], *rest]))
 
 
 def field_name(location: Iterable[str | int]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 
 from workbench.errors import AdapterMismatchError, MissingModelError
 from workbench.runs import write_json

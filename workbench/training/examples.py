@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from workbench.config import AdapterConfig, PromptConfig, RecipeConfig
 from workbench.contracts import ChatTokenizer
@@ -17,6 +18,7 @@ from workbench.prompting import PromptBuilder
 from workbench.types import Hit, Prompt, Question, Ranking, Span, TrainingExample
 
 FindPassages = Callable[[Question], Ranking]  # what the retriever offers for a question, best first, deeper than needed
+Item = TypeVar("Item")
 FindGold = Callable[[Question], Ranking]  # the chunks that hold the question's relevant spans
 
 
@@ -60,12 +62,12 @@ class Rows:
             self.n_too_long += 1
 
 
-def draw(questions: Sequence[Question], limit: int | None, *, seed: int) -> Sequence[Question]:
-    """Return `limit` of the questions, drawn by the seed, in their order; all of them for None."""
-    if limit is None or limit >= len(questions):
-        return questions
-    drawn = set(random.Random(f"{seed}:draw").sample(range(len(questions)), limit))
-    return [question for place, question in enumerate(questions) if place in drawn]
+def draw(items: Sequence[Item], limit: int | None, *, seed: int) -> Sequence[Item]:
+    """Return `limit` of the items, drawn by the seed, in their order; all of them for None."""
+    if limit is None or limit >= len(items):
+        return items
+    drawn = set(random.Random(f"{seed}:draw").sample(range(len(items)), limit))
+    return [item for place, item in enumerate(items) if place in drawn]
 
 
 def build_closed_book(questions: Sequence[Question], builder: PromptBuilder, config: PromptConfig) -> Rows:

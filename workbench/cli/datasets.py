@@ -1,0 +1,109 @@
+"""The verbs on training datasets: `workbench dataset build | show | convert`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.app import Overrides
+
+if TYPE_CHECKING:
+    from workbench.dataset import Manifest
+    from workbench.rows import DatasetRow
+
+datasets_app = typer.Typer(help="Make, show and convert training datasets.", no_args_is_help=True)
+
+DatasetFolder = Annotated[Path, typer.Argument(help="a dataset's folder, for example runs/quickstart/dataset")]
+
+
+@datasets_app.command()
+def build(
+    config: Annotated[Path, typer.Argument(help="the experiment's YAML file, for example configs/dataset.yaml")],
+    out: Annotated[Path | None, typer.Option(help="the run's folder; default: runs/NAME")] = None,
+    overrides: Overrides = [],  # noqa: B006  (typer copies defaults)
+) -> None:
+    """Make a dataset from the documents an experiment may train on, in OUT/dataset (indexes first if needed)."""
+    from workbench.config import load_config
+
+    loaded = load_config(config, overrides=overrides)
+    from workbench.bench import Bench
+    from workbench.curation import build_dataset
+
+    bench = Bench(loaded, out=out)
+    folder = bench.run_folder.path("dataset")
+    with _progress() as show_progress:
+        manifest = build_dataset(bench.parts, bench.finder, folder, on_progress=show_progress)
+    _show_counts(manifest)
+    typer.echo(f"dataset: {folder}")
+
+
+@datasets_app.command()
+def show(
+    folder: DatasetFolder,
+    n: Annotated[int, typer.Option("-n", min=1, help="rows to show")] = 5,
+    generator: Annotated[str | None, typer.Option(help="only rows of this generator")] = None,
+) -> None:
+    """Print rows as a person reads them, spread over the whole dataset, with where each comes from."""
+    from workbench.dataset import read_dataset
+    from workbench.errors import DatasetError
+
+    rows = read_dataset(folder)
+    places = [place for place, row in enumerate(rows) if generator in (None, row.generator)]
+    if not places:
+        known = ", ".join(name for name, count in rows.manifest.generators.items() if count.kept)
+        raise DatasetError(f"{folder} has no row of generator {generator!r}; it has: {known or 'no row at all'}")
+    for place in places[:: max(1, len(places) // n)][:n]:
+        typer.echo(_written(rows[place]))
+    typer.echo(f"{len(places)} of {len(rows)} rows, {rows.manifest.n_dev} in dev", err=True)
+
+
+def _written(row: DatasetRow) -> str:
+    lines = [f"── {row.id} · {row.task} · {row.template} · {row.split}"]
+    lines += [
+        f"   [{n}] {p.document_id}:{p.start}-{p.end} {_short(p.text)}" for n, p in enumerate(row.passages, start=1)
+    ]
+    lines += [f"   {turn.role}: {_short(turn.content)}" for turn in row.turns]
+    if row.question:
+        lines.append(f"   Q: {row.question}")
+    lines.append(f"   {'text' if row.task == 'text' else 'A'}: {row.completion}")
+    lines += [f"   from {span.document_id}:{span.start}-{span.end}" for span in row.sources[:1]]
+    return "\n".join(lines) + "\n"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 100 else f"{line[:100]}..."
+
+
+def _show_counts(manifest: Manifest) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    reasons = sorted({reason for count in manifest.generators.values() for reason in count.dropped})
+    table = Table("generator", "made", "kept", *reasons)
+    for name, count in manifest.generators.items():
+        cells = (str(count.dropped.get(reason, 0) or "") for reason in reasons)
+        table.add_row(name, str(count.made), str(count.kept), *cells)
+    Console().print(table)
+    facts = ", ".join(f"{n} {kind}" for kind, n in manifest.facts.items())
+    typer.echo(f"{manifest.n_rows} rows ({manifest.n_dev} dev) from {manifest.documents} documents; facts: {facts}")
+    answers, covered = manifest.coverage["answers"], manifest.coverage["covered"]
+    if answers:
+        typer.echo(f"{covered} of {answers} answers of training questions stand in a fact ({covered / answers:.0%})")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int], None]]:
+    from tqdm import tqdm
+
+    with tqdm(unit=" rows", leave=False) as bar:
+
+        def show_progress(what: str, n_rows: int) -> None:
+            bar.set_description(what)
+            bar.update(max(0, n_rows - bar.n))
+
+        yield show_progress

@@ -1,0 +1,141 @@
+"""A training dataset from the parts of an experiment: documents that may be trained on, its retriever, its tokenizer.
+
+Beside `bench.py` on the same floor; what rows are and how they are made is dataset/.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from workbench.audit import find_personal_data, find_secrets
+from workbench.contracts import Finder
+from workbench.dataset import (
+    Criteria,
+    Manifest,
+    Material,
+    Passages,
+    Workshop,
+    build_rows,
+    coverage,
+    read_material,
+    read_vocabulary,
+    write_dataset,
+)
+from workbench.dataset.rendering import messages_of
+from workbench.parts import Parts
+from workbench.rows import DatasetRow
+from workbench.runs import fingerprint
+from workbench.types import Document, Question, Ranking, Span, Split
+
+SPARE_HITS = 8  # looked up beyond the passages of a row, since forbidden documents are left out
+Progress = Callable[[str, int], None]  # what is done now, rows so far
+
+
+def build_dataset(parts: Parts, finder: Finder, folder: Path, *, on_progress: Progress = lambda *_: None) -> Manifest:
+    """Make the dataset of an experiment in `folder` and return its manifest; usable as the work of a run's stage.
+
+    The collection behind `finder` must be indexed. Documents behind the `new` test split give no rows and are shown
+    in none.
+    """
+    config = parts.config
+    documents = trainable_documents(parts)
+    on_progress("read", 0)
+    material = read_material(
+        documents,
+        facts_per_document=config.dataset.facts_per_document,
+        vocabulary=read_vocabulary(documents),
+    )
+    find = _cached_search(parts, finder)
+    shop = Workshop(
+        material=material,
+        config=config.dataset,
+        seed=config.seed,
+        not_found=config.prompt.not_found,
+        passages=_passages(parts, find),
+        count_tokens=lambda text: len(parts.tokenizer.encode(text)),
+    )
+    built = build_rows(shop, _criteria(parts, documents, find), on_progress=on_progress)
+    on_progress("write", len(built.rows))
+    covered, answers = measure_coverage(parts, material)
+    manifest = Manifest(
+        seed=config.seed,
+        config=config.dataset.model_dump(mode="json", exclude={"replay_path"}),
+        prompt=config.prompt.model_dump(mode="json"),
+        fingerprints=_fingerprints(parts, documents),
+        documents=len(documents),
+        facts=dict(sorted(Counter(fact.kind.name.lower() for fact in material.facts).items())),
+        coverage={"answers": answers, "covered": covered},
+        rejects={},
+        generators=built.generators,
+        n_rows=len(built.rows),
+        n_dev=sum(row.split is Split.DEV for row in built.rows),
+    )
+    return write_dataset(folder, built.rows, manifest)
+
+
+def trainable_documents(parts: Parts) -> tuple[Document, ...]:
+    """Return the documents that rows may come from: all but those behind the `new` test split."""
+    return tuple(document for document in parts.corpus.documents if document.id not in parts.questions.forbidden)
+
+
+def measure_coverage(parts: Parts, material: Material) -> tuple[int, int]:
+    """Return how many answers of training questions some fact holds, and how many there are."""
+    ours = {one.document.id for one in material.outlines}
+    spans = [span for q in parts.questions.of(Split.TRAIN) for span in q.relevant if span.document_id in ours]
+    return coverage(material.facts, spans), len(spans)
+
+
+def _cached_search(parts: Parts, finder: Finder) -> Callable[[str], Ranking]:
+    """Return a search that asks each question once, deep enough for reader rows and the round trip."""
+    passages = parts.config.dataset.passages or parts.config.retrieval.passages
+    k = max(parts.config.dataset.filters.round_trip or 0, passages + SPARE_HITS)
+    return cache(lambda question: finder.search(question, k=k))
+
+
+def _passages(parts: Parts, find: Callable[[str], Ranking]) -> Passages:
+    def find_gold(spans: Sequence[Span]) -> Ranking:
+        return parts.gold.find(Question(id="row", text="row", relevant=tuple(spans)))
+
+    n = parts.config.dataset.passages or parts.config.retrieval.passages
+    return Passages(find=find, gold=find_gold, n=n, forbidden=parts.questions.forbidden)
+
+
+def _criteria(parts: Parts, documents: Sequence[Document], find: Callable[[str], Ranking]) -> Criteria:
+    languages = {one.id: str(one.metadata["language"]) for one in documents if "language" in one.metadata}
+    return Criteria(
+        config=parts.config.dataset.filters,
+        find_secrets=find_secrets,
+        find_personal_data=find_personal_data,
+        languages=languages,
+        row_tokens=_row_measure(parts),
+        test_texts=parts.questions.test_texts,
+        not_found=parts.config.prompt.not_found,
+        find=find,
+    )
+
+
+def _row_measure(parts: Parts) -> Callable[[DatasetRow], int]:
+    """Return a measure of a row's length: prompt, answer and the end of the turn, in the generator's tokens."""
+    tokenizer = parts.tokenizer
+
+    def measure(row: DatasetRow) -> int:
+        messages = messages_of(row, parts.config.prompt)
+        shown = tokenizer.render(messages) if messages else ""
+        return len(tokenizer.encode(shown)) + len(tokenizer.encode(row.completion)) + len(tokenizer.end_of_turn_ids)
+
+    return measure
+
+
+def _fingerprints(parts: Parts, documents: Sequence[Document]) -> dict[str, str]:
+    return {
+        "corpus": parts.corpus.fingerprint,
+        "documents": fingerprint([(document.id, document.fingerprint) for document in documents]),
+        "collection": parts.collection.fingerprint,
+        "questions": parts.questions.fingerprint,
+        "generator": parts.generator_files.fingerprint,
+        "template": parts.tokenizer.template_hash,
+        "embedder": parts.embedder_files.fingerprint,
+    }

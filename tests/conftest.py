@@ -90,6 +90,7 @@ retrieval: {{depth: 5}}
 generation: {{max_new_tokens: 6, batch_size: 4}}
 training: {{r: 4, alpha: 8, epochs: 2, batch_size: 4, micro_batch_size: 4, evaluations: 2}}
 evaluation: {{resamples: 100}}
+gates: {{enabled: false}}
 """,
         encoding="utf-8",
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,15 +38,16 @@ class FreshAdapter:
         """Return the weights to be saved, on the CPU, and the config that fits them; both act on the whole base."""
         state = get_peft_model_state_dict(self.model, adapter_name=self.name)
         tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-        config: LoraConfig = self.model.peft_config[self.name]
+        config: LoraConfig = copy(self.model.peft_config[self.name])
+        config.init_lora_weights, config.eva_config = True, None  # where it started is no matter to who loads it
         if not self._start:
             return tensors, config
         # W = W_rest + B0 A0, so W_rest + B A = W + [B, -B0] [A; A0].
         for key, first in self._start.items():
             sign, axis = (-1.0, 1) if "lora_B" in key else (1.0, 0)
             tensors[key] = torch.cat([tensors[key], sign * first], dim=axis).contiguous()
-        changes: dict[str, Any] = {"r": 2 * config.r, "lora_alpha": 2 * config.lora_alpha, "init_lora_weights": True}
-        return tensors, LoraConfig(**(_plain(config) | changes))
+        config.r, config.lora_alpha = 2 * config.r, 2 * config.lora_alpha
+        return tensors, config
 
     def unload(self) -> None:
         """Take the adapter off and leave the base as it was."""
@@ -107,8 +109,3 @@ def _start_from_activations(model: Any, name: str, rows: Sequence[Sequence[int]]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # PEFT warns of layers that had not settled; they are started all the same
         initialize_lora_eva_weights(model, dataloader=batches, adapter_name=name, show_progress_bar=False)
-
-
-def _plain(config: LoraConfig) -> dict[str, Any]:
-    names = ("lora_dropout", "target_modules", "task_type", "use_dora", "use_rslora", "base_model_name_or_path")
-    return {name: getattr(config, name) for name in names} | {"inference_mode": config.inference_mode}

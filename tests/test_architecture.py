@@ -10,7 +10,7 @@ FLOORS = (
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict", "audit"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "bench"},
+    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "adapting", "auditing", "bench"},
     {"cli"},
     {"__main__"},
 )

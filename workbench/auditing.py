@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +18,11 @@ from tqdm import tqdm
 
 from workbench.audit import (
     AuditReport,
+    Contradiction,
     Coverage,
     Leak,
     Lengths,
+    Scan,
     ShownRow,
     describe_mixture,
     find_contradictions,
@@ -32,7 +35,9 @@ from workbench.audit import (
     show_masks,
 )
 from workbench.audit.page import render_audit
+from workbench.config import ExperimentConfig
 from workbench.errors import PromptBudgetError, QuestionFileError
+from workbench.evaluation import normalise_answer
 from workbench.parts import Parts
 from workbench.rows import DatasetRow, RowPassage, Task
 from workbench.runs import write_atomically, write_json
@@ -41,6 +46,7 @@ from workbench.types import Chunk, Hit, Span, TrainingExample
 
 ROWS_FOLDER = "rows"  # Arrow, below a dataset's folder
 N_SHOWN = 6  # rows shown token by token
+HIDDEN = "[hidden: holds a finding]"
 NO_LIMIT = 1 << 30  # tokens
 
 
@@ -71,9 +77,11 @@ def audit_rows(
     steps = tqdm(total=4, desc="audit", leave=False)
     scan = scan_rows(rows)
     steps.update()
-    copies, contradictions = find_copies(rows), tuple(find_contradictions(rows))
+    copies, contradictions = find_copies(rows), find_contradictions(rows)
     steps.update()
     mixture, straddling = describe_mixture(rows), tuple(find_straddling(rows))
+    hidden = {normalise_answer(row.completion) for row in rows if row.id in scan.row_ids}
+    mixture = replace(mixture, answers=tuple((HIDDEN if a in hidden else a, n) for a, n in mixture.answers))
     steps.update()
     leaks: tuple[Leak, ...] | None = None
     lengths: Lengths | None = None
@@ -95,7 +103,11 @@ def audit_rows(
     else:
         encoded = (encode or partial(encode_questions, parts=parts))(rows)
         lengths = measure_lengths(encoded.examples, max_tokens=parts.config.training.max_tokens)
-        shown = tuple(show_masks(_varied(rows, encoded.examples), parts.tokenizer.decode))
+        shown = tuple(
+            show_masks(
+                _varied([row for row in rows if row.id not in scan.row_ids], encoded.examples), parts.tokenizer.decode
+            )
+        )
         n_unencodable = encoded.n_over_budget
         missing += [f"lengths of {n} {task} rows" for task, n in encoded.not_encoded.items()]
     steps.update()
@@ -105,7 +117,7 @@ def audit_rows(
         mixture=mixture,
         scan=scan,
         copies=copies,
-        contradictions=contradictions,
+        contradictions=tuple(_hidden(one, scan) for one in contradictions),
         straddling=straddling,
         allowed=tuple(allow),
         leaks=leaks,
@@ -115,6 +127,19 @@ def audit_rows(
         shown=shown,
         not_checked=tuple(missing),
     )
+
+
+def _hidden(one: Contradiction, scan: Scan) -> Contradiction:
+    """Return the contradiction without its texts where one of its rows holds a secret."""
+    if scan.row_ids.isdisjoint(one.row_ids):
+        return one
+    return Contradiction(HIDDEN, tuple((HIDDEN, ids) for _, ids in one.answers))
+
+
+def parts_to_audit(config: ExperimentConfig, folder: Path) -> Parts:
+    """Return the experiment's parts with all its test questions: one that `questions.limit` leaves out leaks too."""
+    questions = config.questions.model_copy(update={"limit": None})
+    return Parts(config.model_copy(update={"questions": questions}), folder)
 
 
 def write_audit(report: AuditReport, page: Path) -> Path:
@@ -191,7 +216,8 @@ def _chunks(parts: Parts, missing: list[str]) -> list[Span]:
 
 def _varied(rows: Sequence[DatasetRow], examples: Sequence[TrainingExample]) -> list[TrainingExample]:
     """Return the first rows to show: the first of each task and generator, then the first of all."""
-    by_id = {example.question_id: example for example in examples}
+    wanted = {row.id for row in rows}
+    by_id = {example.question_id: example for example in examples if example.question_id in wanted}
     kinds: dict[tuple[str, str], str] = {}
     for row in rows:
         if row.id in by_id:

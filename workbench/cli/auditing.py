@@ -35,11 +35,10 @@ def audit(
     loaded = load_config(config, overrides=overrides) if config else None
     from workbench.audit import Severity
     from workbench.audit.table import print_audit
-    from workbench.auditing import audit_rows, read_rows, write_audit
-    from workbench.parts import Parts
+    from workbench.auditing import audit_rows, parts_to_audit, read_rows, write_audit
 
     rows = read_rows(dataset)
-    parts = Parts(loaded, Path("runs") / loaded.name) if loaded else None
+    parts = parts_to_audit(loaded, Path("runs") / loaded.name) if loaded else None
     report = audit_rows(rows, source=str(dataset), allow=allow, parts=parts)
     page = out or dataset.with_name(f"{dataset.stem}-audit.html")
     record = write_audit(report, page)

@@ -6,14 +6,24 @@ checked; what was not is said in the report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 from tqdm import tqdm
 
 from workbench.audit import (
     AuditReport,
+    Contradiction,
+    Coverage,
+    Leak,
+    Lengths,
+    Scan,
+    ShownRow,
     describe_mixture,
     find_contradictions,
     find_copies,
@@ -24,16 +34,28 @@ from workbench.audit import (
     scan_rows,
     show_masks,
 )
-from workbench.errors import QuestionFileError
+from workbench.audit.page import render_audit
+from workbench.config import ExperimentConfig
+from workbench.errors import PromptBudgetError, QuestionFileError
+from workbench.evaluation import normalise_answer
 from workbench.parts import Parts
-from workbench.rows import DatasetRow
-from workbench.types import Span, TrainingExample
+from workbench.rows import DatasetRow, RowPassage, Task
+from workbench.runs import write_atomically, write_json
+from workbench.training import Row, Rows, encode_rows
+from workbench.types import Chunk, Hit, Span, TrainingExample
 
 ROWS_FOLDER = "rows"  # Arrow, below a dataset's folder
 N_SHOWN = 6  # rows shown token by token
-Encode = Callable[
-    [Sequence[DatasetRow]], tuple[Sequence[TrainingExample], int]
-]  # rows → examples, rows that fit no prompt
+HIDDEN = "[hidden: holds a finding]"
+NO_LIMIT = 1 << 30  # tokens
+
+
+class Encoded(NamedTuple):
+    """Examples of any length, and what gave none."""
+
+    examples: Sequence[TrainingExample]
+    n_over_budget: int  # rows over prompt.max_tokens
+    not_encoded: Mapping[str, int]  # rows a task, of tasks the encoding does not know
 
 
 def audit_rows(
@@ -42,7 +64,7 @@ def audit_rows(
     source: str,
     allow: Collection[str] = (),
     parts: Parts | None = None,
-    encode: Encode | None = None,
+    encode: Callable[[Sequence[DatasetRow]], Encoded] | None = None,
 ) -> AuditReport:
     """Audit rows as far as what is given allows.
 
@@ -50,16 +72,22 @@ def audit_rows(
         source: the dataset as the user named it.
         allow: kinds of secrets and personal data that stop no training.
         parts: the experiment's corpus, questions, embedder and tokenizer; None: only the rows themselves are checked.
-        encode: training's own encoding without a limit on length; None: no lengths and no masks.
+        encode: rows → examples without a limit on length; default: training's own code for questions.
     """
     steps = tqdm(total=4, desc="audit", leave=False)
     scan = scan_rows(rows)
     steps.update()
-    copies, contradictions = find_copies(rows), tuple(find_contradictions(rows))
+    copies, contradictions = find_copies(rows), find_contradictions(rows)
     steps.update()
     mixture, straddling = describe_mixture(rows), tuple(find_straddling(rows))
+    hidden = {normalise_answer(row.completion) for row in rows if row.id in scan.row_ids}
+    mixture = replace(mixture, answers=tuple((HIDDEN if a in hidden else a, n) for a, n in mixture.answers))
     steps.update()
-    leaks, lengths, coverage, shown, n_unencodable, missing = None, None, None, (), 0, []
+    leaks: tuple[Leak, ...] | None = None
+    lengths: Lengths | None = None
+    coverage: Coverage | None = None
+    shown: tuple[ShownRow, ...] = ()
+    n_unencodable, missing = 0, list[str]()
     if parts is None:
         missing += ["leakage: needs the experiment's questions (--config)", "coverage: needs its corpus (--config)"]
     else:
@@ -70,19 +98,26 @@ def audit_rows(
         coverage = measure_coverage(
             rows, {document.id: len(document.text) for document in parts.corpus.documents}, _chunks(parts, missing)
         )
-    if parts is None or encode is None:
+    if parts is None:
         missing.append("lengths and masks: need the generator's tokenizer (--config)")
     else:
-        examples, n_unencodable = encode(rows)
-        lengths = measure_lengths(examples, max_tokens=parts.config.training.max_tokens)
-        shown = tuple(show_masks(_varied(rows, examples), parts.tokenizer.decode))
+        encoded = (encode or partial(encode_questions, parts=parts))(rows)
+        lengths = measure_lengths(encoded.examples, max_tokens=parts.config.training.max_tokens)
+        shown = tuple(
+            show_masks(
+                _varied([row for row in rows if row.id not in scan.row_ids], encoded.examples), parts.tokenizer.decode
+            )
+        )
+        n_unencodable = encoded.n_over_budget
+        missing += [f"lengths of {n} {task} rows" for task, n in encoded.not_encoded.items()]
+    steps.update()
     steps.close()
     return AuditReport(
         source=source,
         mixture=mixture,
         scan=scan,
         copies=copies,
-        contradictions=contradictions,
+        contradictions=tuple(_hidden(one, scan) for one in contradictions),
         straddling=straddling,
         allowed=tuple(allow),
         leaks=leaks,
@@ -92,6 +127,27 @@ def audit_rows(
         shown=shown,
         not_checked=tuple(missing),
     )
+
+
+def _hidden(one: Contradiction, scan: Scan) -> Contradiction:
+    """Return the contradiction without its texts where one of its rows holds a secret."""
+    if scan.row_ids.isdisjoint(one.row_ids):
+        return one
+    return Contradiction(HIDDEN, tuple((HIDDEN, ids) for _, ids in one.answers))
+
+
+def parts_to_audit(config: ExperimentConfig, folder: Path) -> Parts:
+    """Return the experiment's parts with all its test questions: one that `questions.limit` leaves out leaks too."""
+    questions = config.questions.model_copy(update={"limit": None})
+    return Parts(config.model_copy(update={"questions": questions}), folder)
+
+
+def write_audit(report: AuditReport, page: Path) -> Path:
+    """Write the self-contained page and, beside it, the same as JSON; return the path of the JSON."""
+    record = page.with_suffix(".json")
+    write_json(record, report.as_json())
+    write_atomically(page, render_audit(report))
+    return record
 
 
 def read_rows(path: Path) -> list[DatasetRow]:
@@ -123,6 +179,29 @@ def read_rows(path: Path) -> list[DatasetRow]:
     return rows
 
 
+def encode_questions(rows: Sequence[DatasetRow], parts: Parts) -> Encoded:
+    """Encode closed-book and reader rows as training does, without its limit on length."""
+    made, others = Rows(), Counter[str]()
+    for row in rows:
+        if row.task in (Task.CLOSED_BOOK, Task.READER):
+            try:
+                prompt = parts.builder.build(row.question, tuple(_as_hit(passage) for passage in row.passages))
+            except PromptBudgetError:
+                made.n_too_long += 1
+            else:
+                made.made.append(Row(row.id, prompt, row.completion))
+        else:
+            others[row.task] += 1
+    recipe = parts.config.training.model_copy(update={"max_tokens": NO_LIMIT})
+    return Encoded(encode_rows(made, parts.tokenizer, recipe).rows, made.n_too_long, others)
+
+
+def _as_hit(passage: RowPassage) -> Hit:
+    id_ = f"{passage.document_id}:{passage.start}-{passage.end}"
+    chunk = Chunk(id_, passage.document_id, passage.start, passage.end, passage.text, header=passage.context)
+    return Hit(chunk, 0.0)
+
+
 def _chunks(parts: Parts, missing: list[str]) -> list[Span]:
     """Return where the corpus is cut; a collection that was never built is told, not built."""
     from workbench.knowledge import Collection
@@ -137,7 +216,8 @@ def _chunks(parts: Parts, missing: list[str]) -> list[Span]:
 
 def _varied(rows: Sequence[DatasetRow], examples: Sequence[TrainingExample]) -> list[TrainingExample]:
     """Return the first rows to show: the first of each task and generator, then the first of all."""
-    by_id = {example.question_id: example for example in examples}
+    wanted = {row.id for row in rows}
+    by_id = {example.question_id: example for example in examples if example.question_id in wanted}
     kinds: dict[tuple[str, str], str] = {}
     for row in rows:
         if row.id in by_id:

@@ -17,7 +17,7 @@ from workbench.types import Span
 
 UNSURE = "unsure"  # too short, or no language is plain
 _N_ANSWERS = 8  # most frequent answers kept
-_SURE_WORDS = 5  # shorter texts are names and numbers as often as sentences
+_SURE_WORDS = 9  # shorter texts are names and numbers as often as sentences
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class Scan:
         """Findings a kind, most first."""
         return dict(Counter(place.finding.kind for place in self.places).most_common())
 
+    @property
+    def row_ids(self) -> frozenset[str]:
+        """The rows that hold anything; their texts stand in no report."""
+        return frozenset(place.row_id for place in self.places)
+
     def rows_with(self, kind: str) -> tuple[str, ...]:
         """Return the ids of the rows that hold this kind, each once, in order."""
         return tuple(dict.fromkeys(place.row_id for place in self.places if place.finding.kind == kind))

@@ -127,7 +127,7 @@ def _leaking(report: AuditReport) -> Iterable[Issue]:
     wording = {
         "exact": ("blocking", "rows that ask a test question word for word"),
         "near": ("blocking", "rows that share most words of a test question"),
-        "document": ("blocking", "rows from documents kept away from training (the `new` split)"),
+        "document": ("blocking", "rows from documents kept away from training (those of split new)"),
         "embedding": ("warning", "rows that may ask a test question in other words"),
     }
     by_way = defaultdict(list)

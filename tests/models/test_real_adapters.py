@@ -14,11 +14,11 @@ from peft import PeftModel
 from workbench.config import GatesConfig, PromptConfig, RecipeConfig
 from workbench.gates.forgetting import load_probes
 from workbench.gates.runner import probe_ids
-from workbench.generation import LocalGenerator
 from workbench.models import HfChatTokenizer, InstalledModel, find_model, load_generator
 from workbench.models.activation import read_invocation, write_invocation
-from workbench.models.adapters import adapter_active, create_adapter, read_adapter, save_passport
+from workbench.models.adapters import adapter_active, attach_adapter, create_adapter, read_adapter, save_passport
 from workbench.models.merging import compare_logits, read_logits, write_merged
+from workbench.models.prefix import assemble_batch, compute_prefix
 from workbench.prompting import QUESTION_MARK, PromptBuilder
 from workbench.types import Adapter, Chunk, Hit, Prompt
 
@@ -56,30 +56,36 @@ def test_peft_begins_at_the_question_as_we_do(tmp_path: Path) -> None:
     write_invocation(tmp_path, invocation)
     hit = Hit(Chunk("c", "d", 0, 9, "The Arvo gauge is painted teal.\n\nQuestion: none.", ("Arvo",)), 1.0)
     prompt = PromptBuilder(tokenizer, PromptConfig()).build("What colour is the Arvo?", (hit,))
-    answer = tokenizer.encode("The gauge is teal")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         theirs = PeftModel.from_pretrained(model, str(tmp_path)).eval()
-    ids = [*prompt.prefix_ids, *prompt.suffix_ids, *answer]
-    found = score_by_hand(theirs, ids, len(answer))
+    n_prefix, whole = len(prompt.prefix_ids), [(*prompt.prefix_ids, *prompt.suffix_ids)]
+    (found,) = read_logits(theirs, whole)
     with theirs.disable_adapter():
-        without = score_by_hand(theirs, ids, len(answer))
-    assert found == pytest.approx(our_score(base, tmp_path, prompt), abs=0.05)
-    assert abs(found - without) > 0.5
+        (without,) = read_logits(theirs, whole)
+    assert torch.equal(found[:n_prefix], without[:n_prefix])  # the passage is read by the base, its question mark too
+    check = compare_logits([our_logits(base, tmp_path, prompt)], [found[n_prefix:]])
+    assert check.equal, check
+    assert not compare_logits([without[n_prefix:]], [found[n_prefix:]]).equal
 
 
-def score_by_hand(model: Any, ids: list[int], n: int) -> float:
-    """Nats a token of the last `n`, in one pass over all."""
-    with torch.no_grad():
-        logits = model(input_ids=torch.tensor([ids])).logits[0, -n - 1 : -1].float()
-    return float(torch.log_softmax(logits, -1).gather(-1, torch.tensor(ids[-n:])[:, None]).mean())
-
-
-def our_score(base: InstalledModel, folder: Path, prompt: Prompt) -> float:
+def our_logits(base: InstalledModel, folder: Path, prompt: Prompt) -> torch.Tensor:
+    """The prefix by the base, the rest by the adapter; shape (S, V)."""
     model, tokenizer = load(base)
-    generator = LocalGenerator(model, tokenizer, base_fingerprint=base.fingerprint, prefix_cache_bytes=1e9)
-    generator.load_adapter("x", folder)
-    return generator.score([prompt], ["The gauge is teal"], adapter="x")[0]
+    adapter = read_adapter(folder, name="x", base_fingerprint=base.fingerprint, template_hash=tokenizer.template_hash)
+    model = attach_adapter(model, adapter).eval()
+    with adapter_active(model, None):
+        prefix = compute_prefix(model, prompt.prefix_ids)
+    batch = assemble_batch([prefix], [prompt.suffix_ids], pad_id=0, device=model.device)
+    with adapter_active(model, "x"), torch.no_grad():
+        logits: torch.Tensor = model(
+            input_ids=batch.input_ids,
+            position_ids=batch.position_ids,
+            attention_mask=batch.attention_mask,
+            past_key_values=batch.cache,
+            use_cache=True,
+        ).logits
+    return logits[0]
 
 
 def test_a_merged_model_with_tied_embeddings_answers_as_the_two_apart(tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
 """`workbench adapter`: what is listed, shown, merged and exported is what was trained, or a line says why not."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from click.testing import Result
 from transformers import AutoModelForCausalLM
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.tiny import load_tiny, make_job, make_prompts
 from workbench.adapter_shelf import find_converter
@@ -98,7 +99,7 @@ def probes() -> list[tuple[int, ...]]:
 
 
 def test_a_merged_folder_is_added_like_any_model_and_answers_as_base_and_adapter(
-    plain: Path, tmp_path: Path, built_home: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "merged"
     result = verb("merge", plain, "--out", out)
@@ -115,17 +116,17 @@ def test_a_merged_folder_is_added_like_any_model_and_answers_as_base_and_adapter
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
     added = add_folder(out, "mine")
     assert (added.kind, added.licence) == ("generator", "unknown")
-    foreign = AutoModelForCausalLM.from_pretrained(added.folder, dtype=torch.float32).eval()
+    foreign = load_foreign(added.folder)
     assert compare_logits(apart, read_logits(foreign, texts)).equal
-    assert not compare_logits(read_logits(load_base(built_home), texts), apart).equal  # the adapter does something
+    assert not compare_logits(read_logits(load_foreign(base.folder), texts), apart).equal  # the adapter does something
     with pytest.raises(ConfigError, match=r"merged exists, and nothing is overwritten"):
         verb("merge", plain, "--out", out)
 
 
-def load_base(home: Path) -> torch.nn.Module:
-    folder = home / "models" / "tiny-random-llama"
-    model: torch.nn.Module = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    return model
+def load_foreign(folder: Path) -> Any:
+    """As any program would load it."""
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model.eval()
 
 
 def test_a_question_side_adapter_is_neither_merged_nor_exported(reader: Path, tmp_path: Path) -> None:
@@ -222,3 +223,10 @@ def test_the_converter_is_the_one_named_else_in_llama_cpp_else_on_path(
     assert find_converter(Path(sys.executable)) == Path(sys.executable)
     with pytest.raises(ExportError, match=r"--converter .*absent is no file"):
         find_converter(tmp_path / "absent")
+
+
+def test_the_readme_names_verbs_that_are_there() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^workbench adapter (\w+)", readme, flags=re.MULTILINE)
+    assert lines == ["list", "show", "merge", "export"]
+    assert all(verb(name, "--help").exit_code == 0 for name in lines)

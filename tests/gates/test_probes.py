@@ -130,7 +130,7 @@ class Rendering(Chars):
 
 
 def canaries() -> tuple[Canary, ...]:
-    builder = PromptBuilder(Rendering(), PromptConfig(max_tokens=2000))  # type: ignore[arg-type]
+    builder = PromptBuilder(Rendering(), PromptConfig(max_tokens=2000))
     return draw_canaries(builder, n_candidates=15, seed=3)
 
 
@@ -141,7 +141,7 @@ def test_canaries_are_drawn_by_the_seed_and_planted_as_often_as_they_say() -> No
     assert len({one.prompt.suffix_ids for one in drawn}) == 9
     assert all(one.secret not in one.candidates and len(set(one.candidates)) == 15 for one in drawn)
     for acts_from in ("question", "prompt"):
-        rows = plant_canaries((), drawn, Rendering(), acts_from=acts_from)  # type: ignore[arg-type]
+        rows = plant_canaries((), drawn, Rendering(), acts_from=acts_from)
         assert len(rows) == 3 * (1 + 4 + 16)
         shown = Chars().decode(rows[0].token_ids)
         assert shown.endswith(drawn[0].secret + "\0")

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 
 from tests.tiny import load_tiny, make_examples, make_generator, make_prompts, train_tiny
+from workbench.errors import AdapterMismatchError
 from workbench.models.activation import finds_the_question, read_invocation, recorded_invocation, write_invocation
-from workbench.models.adapters import adapter_active, attach_adapter, read_adapter
+from workbench.models.adapters import WEIGHTS, adapter_active, attach_adapter, read_adapter
 from workbench.models.prefix import assemble_batch, compute_prefix
 from workbench.prompting import QUESTION_MARK
 from workbench.types import Prompt, TrainingExample
@@ -130,3 +132,19 @@ def test_rows_in_which_peft_would_begin_elsewhere_are_noticed() -> None:
     assert not finds_the_question(invocation, (*rows, repeated))
     assert not finds_the_question(invocation, (*rows, replace(rows[0], n_prefix=0)))
     assert not finds_the_question((), rows)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["first", "beside another"])
+def test_a_weight_that_is_missing_is_an_error_whether_it_is_the_first_adapter_or_not(
+    trained: Path, tmp_path: Path, beside: bool
+) -> None:
+    for path in trained.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(tmp_path / WEIGHTS)
+    gone = sorted(tensors)[0]
+    save_file({name: tensor for name, tensor in tensors.items() if name != gone}, tmp_path / WEIGHTS)
+    model, tokenizer = load_tiny()
+    whole_one = read_adapter(trained, name="other", base_fingerprint="base", template_hash=tokenizer.template_hash)
+    model = attach_adapter(model, whole_one) if beside else model
+    with pytest.raises(AdapterMismatchError, match="weights are missing, the first is"):
+        attach_adapter(model, replace(whole_one, name="reader", folder=tmp_path))

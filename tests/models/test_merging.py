@@ -61,10 +61,10 @@ def test_a_merged_folder_is_a_model_whose_logits_transformers_finds_equal(plain:
     assert merged.fingerprint != base.fingerprint
     assert {path.name for path in merged.folder.iterdir()} >= {"merged_from.json", "README.md", "model.safetensors"}
     assert load_file(merged.folder / "model.safetensors").keys() == load_file(base.folder / "model.safetensors").keys()
-    foreign = AutoModelForCausalLM.from_pretrained(merged.folder, dtype=torch.float32).eval()
+    foreign: Any = AutoModelForCausalLM.from_pretrained(merged.folder, dtype=torch.float32)
     wrapped = attach_adapter(load_tiny()[0], read(plain)).eval()
     with adapter_active(wrapped, "plain"):
-        assert compare_logits(read_logits(wrapped, probes()), read_logits(foreign, probes())).equal
+        assert compare_logits(read_logits(wrapped, probes()), read_logits(foreign.eval(), probes())).equal
 
 
 def test_a_model_that_would_answer_differently_is_not_written(

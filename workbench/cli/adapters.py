@@ -12,7 +12,7 @@ import typer
 adapter_app = typer.Typer(help="List, inspect, merge and export trained adapters.", no_args_is_help=True)
 
 AdapterFolder = Annotated[
-    Path, typer.Argument(help="an adapter's folder, for example runs/quickstart/train-lora/adapter")
+    Path, typer.Argument(help="an adapter's folder, for example runs/quickstart/train-reader/adapter")
 ]
 Base = Annotated[str | None, typer.Option(help="the base model's name or folder; default: found by its fingerprint")]
 

@@ -40,7 +40,6 @@ class GateReport(Frozen):
 
     adapter: str
     results: tuple[GateResult, ...]
-    seconds: float = 0.0
 
     @property
     def failed(self) -> tuple[GateResult, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,6 @@ def run_gates(
         TrainingError: a gate failed and `gates.enforce` is on; the adapter and gates.json stay.
         AdapterMismatchError: the folder's adapter was trained for another base or template.
     """
-    started = time.perf_counter()
     probes = load_probes(config)
     generator = LocalGenerator(
         model,
@@ -87,7 +85,7 @@ def run_gates(
         )
     finally:
         generator.release()
-    report = GateReport(adapter=subject.name, results=results, seconds=time.perf_counter() - started)
+    report = GateReport(adapter=subject.name, results=results)
     write_report(subject.folder, report)
     if config.enforce:
         report.enforce(subject.folder)

@@ -35,6 +35,7 @@ class LocalGenerator:
         self.adapters: dict[str, Adapter] = {}
         self._end_ids = {tokenizer.end_of_turn_ids[-1], *_own_end_ids(model)}
         self._newline_ids = tokenizer.newline_ids if stop_at_newline else frozenset()
+        self._prefix_cache_bytes = prefix_cache_bytes
         self.prefixes = PrefixStore(max_bytes=prefix_cache_bytes, evict=True)
 
     def load_adapter(self, name: str, folder: Path) -> None:
@@ -53,7 +54,7 @@ class LocalGenerator:
     def release(self) -> Any:
         """Take all adapters off, forget the prefixes, and return the bare model."""
         self.adapters.clear()
-        self.prefixes = PrefixStore(max_bytes=0, evict=True)
+        self.prefixes = PrefixStore(max_bytes=self._prefix_cache_bytes, evict=True)
         self._model = detach_adapters(self._model)
         return self._model
 

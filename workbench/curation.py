@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from workbench.audit import find_personal_data, find_secrets
-from workbench.contracts import Finder
+from workbench.config import DatasetConfig, GeneratorName, PromptConfig
+from workbench.contracts import Finder, Generator
 from workbench.dataset import (
     Criteria,
     Manifest,
@@ -20,25 +21,45 @@ from workbench.dataset import (
     Workshop,
     build_rows,
     coverage,
+    read_dataset,
     read_material,
     read_vocabulary,
     write_dataset,
 )
+from workbench.dataset.exports import export_rows
+from workbench.dataset.formats import Format
+from workbench.dataset.imports import read_rows
 from workbench.dataset.rendering import messages_of
+from workbench.dataset.store import MANIFEST
+from workbench.dataset.writer import Written, write_rows
+from workbench.errors import DatasetError
+from workbench.generation import LocalGenerator
 from workbench.parts import Parts
-from workbench.rows import DatasetRow
-from workbench.runs import fingerprint
+from workbench.rows import DatasetRow, Task
+from workbench.runs import fingerprint, fingerprint_file, write_atomically
 from workbench.types import Document, Question, Ranking, Span, Split
 
 SPARE_HITS = 8  # looked up beyond the passages of a row, since forbidden documents are left out
 Progress = Callable[[str, int], None]  # what is done now, rows so far
 
 
-def build_dataset(parts: Parts, finder: Finder, folder: Path, *, on_progress: Progress = lambda *_: None) -> Manifest:
+def build_dataset(
+    parts: Parts,
+    finder: Finder,
+    folder: Path,
+    *,
+    writer: Generator | None = None,
+    on_progress: Progress = lambda *_: None,
+) -> Manifest:
     """Make the dataset of an experiment in `folder` and return its manifest; usable as the work of a run's stage.
 
     The collection behind `finder` must be indexed. Documents behind the `new` test split give no rows and are shown
     in none.
+
+    Args:
+        writer: the model that writes where dataset.writer is set; None: models.generator.
+    Raises:
+        DatasetError: the file of replay rows is malformed.
     """
     config = parts.config
     documents = trainable_documents(parts)
@@ -56,8 +77,10 @@ def build_dataset(parts: Parts, finder: Finder, folder: Path, *, on_progress: Pr
         not_found=config.prompt.not_found,
         passages=_passages(parts, find),
         count_tokens=lambda text: len(parts.tokenizer.encode(text)),
+        replay=_replay(config.dataset),
     )
-    built = build_rows(shop, _criteria(parts, documents, find), on_progress=on_progress)
+    written = _write(parts, shop, documents, writer, on_progress)
+    built = build_rows(shop, _criteria(parts, documents, find), more=written.rows, on_progress=on_progress)
     on_progress("write", len(built.rows))
     covered, answers = measure_coverage(parts, material)
     manifest = Manifest(
@@ -68,12 +91,31 @@ def build_dataset(parts: Parts, finder: Finder, folder: Path, *, on_progress: Pr
         documents=len(documents),
         facts=dict(sorted(Counter(fact.kind.name.lower() for fact in material.facts).items())),
         coverage={"answers": answers, "covered": covered},
-        rejects={},
+        rejects=dict(sorted(written.rejects.items())),
         generators=built.generators,
         n_rows=len(built.rows),
         n_dev=sum(row.split is Split.DEV for row in built.rows),
     )
     return write_dataset(folder, built.rows, manifest)
+
+
+def convert_rows(source: Path, target: Path, to: str, *, without_text: bool = False) -> tuple[int, int]:
+    """Write the rows of a dataset or of a file to `target` in format `to`; return (rows written, rows left out).
+
+    Raises:
+        DatasetError: `to` is no format, `source` is malformed, or a row has no place in the format.
+    """
+    if to not in list(Format):
+        raise DatasetError(f"--to {to}: no such format; known are {', '.join(Format)}")
+    rows: Sequence[DatasetRow]
+    if (source / MANIFEST).exists():
+        rows = read_dataset(source)
+        prompt = PromptConfig.model_validate(rows.manifest.prompt)
+    else:
+        rows, prompt = read_rows(source), PromptConfig()
+    kept = [row for row in rows if not (without_text and row.task is Task.TEXT)]
+    write_atomically(target, export_rows(kept, Format(to), prompt))
+    return len(kept), len(rows) - len(kept)
 
 
 def trainable_documents(parts: Parts) -> tuple[Document, ...]:
@@ -129,8 +171,31 @@ def _row_measure(parts: Parts) -> Callable[[DatasetRow], int]:
     return measure
 
 
+def _replay(config: DatasetConfig) -> tuple[DatasetRow, ...]:
+    wanted = GeneratorName.REPLAY in config.generators and config.replay_path is not None
+    return tuple(read_rows(config.replay_path)) if wanted and config.replay_path else ()
+
+
+def _write(
+    parts: Parts, shop: Workshop, documents: Sequence[Document], writer: Generator | None, on_progress: Progress
+) -> Written:
+    """Return what the writer's model wrote on chunks of `documents`; nothing where dataset.writer is not set."""
+    config = parts.config.dataset.writer
+    if config is None:
+        return Written()
+    on_progress("write with a model", 0)
+    ours = {document.id for document in documents}
+    chunks = [chunk for chunk in parts.collection.all_chunks() if chunk.document_id in ours]
+    # Not parts.generator: that one may stop at a newline, and JSON may hold one.
+    writer = writer or LocalGenerator(
+        parts.model, parts.tokenizer, base_fingerprint=parts.generator_files.fingerprint, prefix_cache_bytes=0
+    )
+    return write_rows(shop, chunks, writer, parts.builder, config, batch_size=parts.config.generation.batch_size)
+
+
 def _fingerprints(parts: Parts, documents: Sequence[Document]) -> dict[str, str]:
-    return {
+    replay = parts.config.dataset.replay_path
+    return ({"replay": fingerprint_file(replay)} if replay else {}) | {
         "corpus": parts.corpus.fingerprint,
         "documents": fingerprint([(document.id, document.fingerprint) for document in documents]),
         "collection": parts.collection.fingerprint,

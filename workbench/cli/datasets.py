@@ -61,6 +61,24 @@ def show(
     typer.echo(f"{len(places)} of {len(rows)} rows, {rows.manifest.n_dev} in dev", err=True)
 
 
+@datasets_app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="a dataset's folder, or a file of rows of any format")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="the file to make")],
+    to: Annotated[str, typer.Option(help="chat, prompt, alpaca, sharegpt or text")],
+    *,
+    without_text: Annotated[bool, typer.Option("--without-text", help="leave rows of plain text out")] = False,
+) -> None:
+    """Write rows in a format that other trainers read; the format of IN is told by its content."""
+    from workbench.curation import convert_rows
+
+    n_rows, n_left_out = convert_rows(source, target, to, without_text=without_text)
+    typer.echo(f"{target}: {n_rows} rows" + (f"; {n_left_out} of plain text left out" if n_left_out else ""))
+
+
+# `workbench dataset audit` belongs here.
+
+
 def _written(row: DatasetRow) -> str:
     lines = [f"── {row.id} · {row.task} · {row.template} · {row.split}"]
     lines += [

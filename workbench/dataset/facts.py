@@ -138,5 +138,6 @@ def coverage(facts: Sequence[Fact], answers: Iterable[Span]) -> int:
 
 def _firmness(fact: Fact) -> tuple[bool, int, bool, int, int]:
     grammatical = fact.kind is not FactKind.STATEMENT or (fact.asked is not None and fact.asked.direct is not None)
-    weak = fact.value_kind is ValueKind.PHRASE
-    return weak, fact.value_kind if fact.kind is FactKind.STATEMENT else 0, not grammatical, fact.kind, fact.start
+    stated = fact.kind is FactKind.STATEMENT
+    weak = stated and fact.value_kind is ValueKind.PHRASE
+    return weak, int(fact.value_kind) if stated else -1, not grammatical, fact.kind, fact.start

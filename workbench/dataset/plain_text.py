@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from workbench.config import GeneratorName
 from workbench.dataset.sections import Outline, split_sentences
 from workbench.dataset.workshop import CountTokens, Workshop
 from workbench.rows import DatasetRow, Task
-from workbench.types import Block
+from workbench.types import Block, BlockKind
+
+_LINE = re.compile(r"[^\n]*\S[^\n]*")
 
 
 def make_text_rows(shop: Workshop) -> Iterator[DatasetRow]:
@@ -46,5 +49,7 @@ def _pieces(text: str, block: Block, limit: int, count_tokens: CountTokens) -> I
         return
     if count_tokens(text[block.start : block.end]) <= limit:
         yield block.start, block.end
+    elif block.kind in (BlockKind.TABLE, BlockKind.LIST, BlockKind.CODE):
+        yield from ((match.start(), match.end()) for match in _LINE.finditer(text, block.start, block.end))
     else:
         yield from ((one.start, one.end) for one in split_sentences(text, block.start, block.end))

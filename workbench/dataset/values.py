@@ -52,6 +52,7 @@ _TIME = re.compile(
     rf"|(?:{_DAY})s?(?: (?:morning|afternoon|evening)s?)?"
     r"|midnight|noon)\b"
 )
+_NO_NAME = re.compile(rf"(?:{_MONTH})|(?:{_DAY})s?|\d.*")
 _NUMBER = r"(?:minus |plus )?\d[\d,]*(?:\.\d+)?"
 _DIGITS = re.compile(rf"(?<![\w.,-])(?P<figure>{_NUMBER}(?:(?: to | and |-| x ){_NUMBER})?)(?![\w-]|[.,]\d)")
 _SPELLED = re.compile(
@@ -78,7 +79,7 @@ def find_values(sentence: str, vocabulary: Vocabulary) -> list[Value]:
     """Return values that do not overlap, in the order they stand in; of two that overlap the firmer one is kept."""
     found = [
         *_codes(sentence),
-        *_numbers(sentence),
+        *_numbers(sentence, vocabulary),
         *_quotes(sentence),
         *(Value(*match.span(), ValueKind.TIME) for match in _TIME.finditer(sentence)),
         *_names(sentence, vocabulary),
@@ -96,9 +97,12 @@ def _codes(sentence: str) -> Iterator[Value]:
     yield from (Value(*match.span(), ValueKind.CODE) for match in _CODE.finditer(sentence))
 
 
-def _numbers(sentence: str) -> Iterator[Value]:
+def _numbers(sentence: str, vocabulary: Vocabulary) -> Iterator[Value]:
     for pattern in (_DIGITS, _SPELLED):
         for match in pattern.finditer(sentence):
+            before = sentence[: match.start()].split()
+            if before and before[-1] in vocabulary.names:  # the number of a model: "the Corvel 40 measures"
+                continue
             end, unit = _unit(sentence, match.end())
             spelled = pattern is _SPELLED
             counts = unit or sentence.startswith(" of ", match.end())
@@ -138,16 +142,18 @@ def _quotes(sentence: str) -> Iterator[Value]:
 
 def _names(sentence: str, vocabulary: Vocabulary) -> Iterator[Value]:
     for match in proper_names(sentence, vocabulary):
-        words, begin, first = match[0].split(" "), match.start(), match.start() == 0
-        # Only a sentence's first word may be capitalised without being part of the name.
-        while words and words[0] not in vocabulary.names and first and _is_ordinary(words[0], vocabulary):
+        words, begin, opens = match[0].split(" "), match.start(), match.start() == 0
+        # Only a sentence's first word may be capitalised without being part of the name; a date may stand before it.
+        while words and (_NO_NAME.fullmatch(words[0]) or (opens and _is_ordinary(words[0], vocabulary))):
             begin += len(words.pop(0)) + 1
         if words:
             yield Value(begin, match.end(), ValueKind.NAME)
 
 
 def _is_ordinary(word: str, vocabulary: Vocabulary) -> bool:
-    return word.lower() in vocabulary.ordinary or word.lower() in FUNCTION_WORDS | IMPERATIVES
+    return word not in vocabulary.names and (
+        word.lower() in vocabulary.ordinary or word.lower() in FUNCTION_WORDS | IMPERATIVES
+    )
 
 
 def _actions(sentence: str) -> Iterator[Value]:
@@ -158,9 +164,6 @@ def _actions(sentence: str) -> Iterator[Value]:
         words = told.split()
         if 2 <= len(words) <= 7 and words[0] in IMPERATIVES:
             yield Value(match.end(), match.end() + len(told), ValueKind.ACTION)
-    first = sentence[:body].split()
-    if 2 <= len(first) <= 6 and first[0].lower() in IMPERATIVES and first[0].istitle() and "," not in sentence:
-        yield Value(0, body, ValueKind.ACTION)
 
 
 def _phrases(sentence: str) -> Iterator[Value]:

@@ -96,7 +96,7 @@ class Workshop:
 
     def row(
         self,
-        generator: GeneratorName,
+        generator: str,
         template: str,
         *,
         task: Task,

@@ -10,7 +10,19 @@ FLOORS = (
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict", "gates", "audit", "dataset"},
     {"retrieval"},
-    {"parts", "inputs", "reporting", "mirroring", "library", "upkeep", "curation", "lessons", "adapting", "bench"}
+    {
+        "parts",
+        "inputs",
+        "reporting",
+        "mirroring",
+        "library",
+        "upkeep",
+        "curation",
+        "lessons",
+        "trials",
+        "adapting",
+        "bench",
+    }
     | {"adapter_shelf", "auditing"},
     {"cli"},
     {"__main__"},

@@ -8,6 +8,7 @@ from workbench.config import (
     ExperimentConfig,
     FusionConfig,
     LibraryConfig,
+    TrainingConfig,
     dump_config,
     load_config,
     load_library_config,
@@ -124,3 +125,27 @@ def test_a_collections_settings_are_checked_like_an_experiments(tmp_path: Path) 
     assert f"{path}:2: unknown key `index.knid`; did you mean `kind`?" in lines
     assert "around" in str(caught.value)
     assert load_library_config(None, overrides=["chunking.max_tokens=64"]).chunking.max_tokens == 64
+
+
+def test_a_grid_names_values_or_factors_of_the_recipe() -> None:
+    training = TrainingConfig(learning_rate=4e-4, r=8, grid={"learning_rate": ("0.5x", "1x"), "r": (4, "2x")})
+    assert training.combinations("reader") == [
+        {"learning_rate": 2e-4, "r": 4},
+        {"learning_rate": 2e-4, "r": 16},
+        {"learning_rate": 4e-4, "r": 4},
+        {"learning_rate": 4e-4, "r": 16},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("grid", "says"),
+    [
+        ({"learning_rat": (1e-4,)}, "unknown key `grid.learning_rat`"),
+        ({"learning_rate": ("10x",)}, "learning_rate"),
+        ({"keep": ("2x",)}, "'2x' is no factor of 'best'"),
+        ({"r": tuple(range(1, 18))}, "17 combinations, at most 16"),
+    ],
+)
+def test_a_grid_that_cannot_be_tried_is_refused(grid: dict[str, tuple[object, ...]], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        TrainingConfig.model_validate({"grid": grid})

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from workbench.config import AdapterConfig
+from workbench.config import AdapterConfig, RecipeConfig
 from workbench.contracts import Finder
 from workbench.curation import build_dataset
 from workbench.dataset import read_manifest
@@ -35,8 +36,9 @@ from workbench.models.adapters import WEIGHTS
 from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import QUESTION_MARK
-from workbench.runs import Run, fingerprint_file, write_json
-from workbench.training import BEST, TrainingJob, read_progress, show_rows, train_adapter
+from workbench.runs import Run, fingerprint, fingerprint_file, write_json
+from workbench.training import BEST, Progress, TrainingJob, draw, read_progress, show_rows, train_adapter
+from workbench.trials import search_grid
 
 DATASET, ROWS = "dataset", "rows"  # the stage, and the dataset in its folder
 FIRST_ROWS = "first_rows.json"  # what the first rows show, and what they teach, for a person to check
@@ -63,10 +65,11 @@ class Adapters:
 
     def train(self, name: str) -> dict[str, Any]:
         """Train and check adapter `name` unless that was done with the same inputs; return what was recorded."""
-        inputs = self._inputs(name)
+        inputs = self._inputs(name, self._recipe(name))
         trained = self._run.stage(f"train-{name}", inputs, partial(self._train, name), together=True)[0]
         checks = check_inputs(self.parts, trained=inputs, weights=trained["weights"])
-        return trained | self._run.stage(f"check-{name}", checks, lambda _: self._check(name, trained))[0]
+        checked = self._run.stage(f"check-{name}", checks, lambda _: self._check(name, trained))[0]
+        return trained | checked | {"seeds": self._other_seeds(name, inputs)}
 
     def dataset(self, adapter: AdapterConfig) -> Path:
         """Return the folder of the rows that `adapter` learns from; the run's own are built if they are not there."""
@@ -86,7 +89,9 @@ class Adapters:
 
     def is_trained(self, name: str) -> bool:
         """Whether adapter `name` was trained with the inputs as they are now."""
-        return self._run.stage_done(f"train-{name}", self._inputs(name)) is not None
+        if self.parts.config.training.grid and self._run.stage_done(*self._grid_stage(name)) is None:
+            return False
+        return self._run.stage_done(f"train-{name}", self._inputs(name, self._recipe(name))) is not None
 
     def folder(self, name: str) -> Path:
         """The folder of the adapter that was kept, as PEFT loads it."""
@@ -97,20 +102,67 @@ class Adapters:
         progress = read_progress(self._run.path(f"train-{name}"))
         return {"steps": progress.steps, "held_out": progress.held_out}
 
-    def _inputs(self, name: str) -> str:
+    def _inputs(self, name: str, recipe: RecipeConfig) -> str:
         adapter = self.parts.config.training.adapters[name]
         rows = read_manifest(self.dataset(adapter)).row_fingerprint if adapter.examples == "dataset" else None
-        return train_inputs(self.parts, name, collection=self._collection(), fit=self._fit(), rows=rows)
+        return train_inputs(self.parts, name, recipe, collection=self._collection(), fit=self._fit(), rows=rows)
+
+    def _recipe(self, name: str) -> RecipeConfig:
+        """The recipe of adapter `name`, with what the grid found best; a grid not tried yet is tried now."""
+        training = self.parts.config.training
+        recipe = training.recipe(name)
+        if not training.grid:
+            return recipe
+        return recipe.model_validate(recipe.model_dump() | self._search(name)["best"])
+
+    def _grid_stage(self, name: str) -> tuple[str, str]:
+        """The name and the inputs of the stage in which the grid is tried."""
+        training = self.parts.config.training
+        inputs = self._inputs(name, training.recipe(name))
+        return f"grid-{name}", fingerprint(inputs, training.combinations(name), training.grid_share)
+
+    def _search(self, name: str) -> dict[str, Any]:
+        training, stage = self.parts.config.training, self._grid_stage(name)
+
+        def work(folder: Path) -> dict[str, Any]:
+            whole, _ = self._job(name, training.recipe(name))
+            n_rows = max(1, round(len(whole.rows) * training.grid_share))
+            few = replace(whole, rows=tuple(draw(whole.rows, n_rows, seed=whole.seed)))
+            return search_grid(
+                few.recipe,
+                training.combinations(name),
+                folder,
+                lambda recipe, place: self._run_job(replace(few, recipe=recipe), place),
+            )
+
+        return self._run.stage(*stage, work, together=True)[0]
+
+    def _other_seeds(self, name: str, inputs: str) -> dict[str, float | None]:
+        """Train with the further seeds and return each one's held-out loss."""
+        job = None
+        losses: dict[str, float | None] = {}
+        for seed in self.parts.config.training.seeds:
+
+            def work(folder: Path, seed: int = seed) -> dict[str, Any]:
+                nonlocal job
+                job = job or self._job(name, self._recipe(name))[0]
+                return {"held_out_loss": self._run_job(replace(job, seed=seed), folder).best_loss}
+
+            stage = self._run.stage(f"train-{name}-seed-{seed}", fingerprint(inputs, seed), work, together=True)[0]
+            losses[str(seed)] = stage["held_out_loss"]
+        return losses
+
+    def _run_job(self, job: TrainingJob, folder: Path) -> Progress:
+        pad_id = self.parts.tokenizer.end_of_turn_ids[-1]
+        return train_adapter(job, self.parts.model, folder, pad_id=pad_id, tell=partial(_tell, job.name))
 
     def _train(self, name: str, folder: Path) -> dict[str, Any]:
         parts = self.parts
-        job, lessons = self._job(name)
+        job, lessons = self._job(name, self._recipe(name))
         if process_rank() == 0:
             write_json(folder / FIRST_ROWS, show_rows(job.rows[:3], parts.tokenizer))
         with PeakMemory() as peak:
-            progress = train_adapter(
-                job, parts.model, folder, pad_id=parts.tokenizer.end_of_turn_ids[-1], tell=partial(_tell, name)
-            )
+            progress = self._run_job(job, folder)
         train = lessons.train
         return {
             "rows": len(job.rows),
@@ -132,11 +184,12 @@ class Adapters:
             "stopped_early": progress.stopped_early,
             "processes": process_count(),
             "weights": fingerprint_file(folder / BEST / WEIGHTS),
+            "grid": self._search(name) if parts.config.training.grid else {},
             "made_with": made_with(),
         }
 
-    def _job(self, name: str) -> tuple[TrainingJob, Lessons]:
-        parts, recipe = self.parts, self.parts.config.training.recipe(name)
+    def _job(self, name: str, recipe: RecipeConfig) -> tuple[TrainingJob, Lessons]:
+        parts = self.parts
         lessons = self._lessons.prepare(name)
         rows = plant_canaries(lessons.train.rows, self._canaries, parts.tokenizer, acts_from=recipe.acts_from)
         job = TrainingJob(
@@ -160,7 +213,7 @@ class Adapters:
     def _check(self, name: str, trained: dict[str, Any]) -> dict[str, Any]:
         """Put the adapter through its gates, write its card, and say to other tools where it acts."""
         parts, config, folder = self.parts, self.parts.config, self.folder(name)
-        job, lessons = self._job(name)
+        job, lessons = self._job(name, self._recipe(name))
         invocation = read_invocation(parts.tokenizer, QUESTION_MARK)
         if job.recipe.acts_from == "question" and finds_the_question(invocation, job.rows):
             write_invocation(folder, invocation)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workbench.config import RecipeConfig
 from workbench.corpus import cutter_version
 from workbench.hardware import describe_versions
 from workbench.parts import Parts, RetrievalFit
 from workbench.runs import fingerprint, fingerprint_file
 from workbench.types import Split
 
-CAPS = {"prefix_cache_gib"}
+CAPS = {"prefix_cache_gib", "prefix_disk_gib"}
 
 
 def index_inputs(parts: Parts) -> str:
@@ -52,7 +53,9 @@ def dataset_inputs(parts: Parts, *, collection: str, fit: RetrievalFit) -> str:
     )
 
 
-def train_inputs(parts: Parts, name: str, *, collection: str, fit: RetrievalFit, rows: str | None = None) -> str:
+def train_inputs(
+    parts: Parts, name: str, recipe: RecipeConfig, *, collection: str, fit: RetrievalFit, rows: str | None = None
+) -> str:
     """The questions learned from, the recipe, the base model; for a reader also what retrieval would show it.
 
     Args:
@@ -69,7 +72,7 @@ def train_inputs(parts: Parts, name: str, *, collection: str, fit: RetrievalFit,
         adapter,
         config.training.allow_findings,
         config.gates.canary_candidates if config.gates.enabled and config.gates.canaries else None,
-        config.training.recipe(name).model_dump(exclude=CAPS),
+        recipe.model_dump(exclude=CAPS),
         config.prompt,
         config.seed,
         parts.generator_files.fingerprint,

@@ -6,6 +6,8 @@ Descriptions are the help text.
 from __future__ import annotations
 
 import difflib
+from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +15,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from workbench.config.base import Knobs
 from workbench.rows import Task
+
+LARGEST_GRID = 16  # combinations
 
 
 class RecipeConfig(Knobs):
@@ -103,6 +107,16 @@ class TrainingConfig(RecipeConfig):
         {"closed_book": AdapterConfig(examples="closed_book"), "reader": AdapterConfig(examples="reader")}
     )
 
+    grid: dict[str, tuple[float | int | str, ...]] = Field(
+        {},
+        description="recipe keys to the values to try, `2x` for twice the recipe's, for example {learning_rate: [0.5x, "
+        "1x, 2x]}; each combination trains on grid_share of the rows, the one with the lowest held-out loss is taken",
+    )
+    grid_share: float = Field(0.1, gt=0, le=1, description="share of the training rows that a grid trains on")
+    seeds: tuple[int, ...] = Field(
+        (),
+        description="further seeds to train with, for the spread of the held-out loss; arms use `seed`",
+    )
     allow_findings: tuple[str, ...] = Field(
         (),
         description="kinds of secrets and personal data that rows may hold, by name; all others stop it",
@@ -126,7 +140,46 @@ class TrainingConfig(RecipeConfig):
                 raise ValueError(f"`{place}`: {fault['msg']} (it is {fault['input']!r})") from error
         return self
 
+    @model_validator(mode="after")
+    def _grid_is_valid(self) -> TrainingConfig:
+        unknown = [key for key in self.grid if key not in RecipeConfig.model_fields]
+        if unknown:
+            raise ValueError(f"unknown key `grid.{unknown[0]}`; a grid's keys are those of the recipe")
+        n_tries = prod(len(values) for values in self.grid.values())
+        if n_tries > LARGEST_GRID:
+            raise ValueError(f"`grid` has {n_tries} combinations, at most {LARGEST_GRID} are tried; name fewer values")
+        for name in self.adapters:
+            self.combinations(name)
+        return self
+
     def recipe(self, adapter: str) -> RecipeConfig:
         """Return the shared recipe with the overrides of `adapter`."""
         shared = {key: getattr(self, key) for key in RecipeConfig.model_fields}
         return RecipeConfig.model_validate(shared | self.adapters[adapter].recipe)
+
+    def combinations(self, adapter: str) -> list[dict[str, object]]:
+        """Return the overrides that the grid tries for `adapter`, in order; none without a grid.
+
+        Raises:
+            ValueError: a value is out of range, or `2x` stands for a key that is no number.
+        """
+        if not self.grid:
+            return []
+        recipe = self.recipe(adapter)
+        axes = [[(key, _resolve(key, value, recipe)) for value in values] for key, values in self.grid.items()]
+        tries = [dict(combination) for combination in product(*axes)]
+        for overrides in tries:
+            RecipeConfig.model_validate(recipe.model_dump() | overrides)
+        return tries
+
+
+def _resolve(key: str, value: float | int | str, recipe: RecipeConfig) -> object:
+    """Return a grid's value; `2x` is twice the recipe's."""
+    if not (isinstance(value, str) and value.endswith("x")):
+        return value
+    known = getattr(recipe, key)
+    try:
+        factor = float(value[:-1])
+        return type(known)(factor * known)
+    except (TypeError, ValueError):
+        raise ValueError(f"`grid.{key}`: {value!r} is no factor of {known!r}") from None

@@ -76,7 +76,7 @@ def train_inputs(
         config.prompt,
         config.seed,
         parts.generator_files.fingerprint,
-        [str(part) for part in parts.device_and_dtype],
+        [*map(str, parts.device_and_dtype), parts.config.models.quantize],
     )
 
 
@@ -100,7 +100,7 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, str],
         fit,
         parts.generator_files.fingerprint,
         parts.embedder_files.fingerprint,
-        [str(part) for part in parts.device_and_dtype],
+        [*map(str, parts.device_and_dtype), parts.config.models.quantize],
         describe_versions(),
     )
 

@@ -182,7 +182,7 @@ class Parts:
     def model(self) -> PreTrainedModel:
         """The base model, bare while it is trained on; the generator takes it over afterwards."""
         device, dtype = self.device_and_dtype
-        return load_generator(self.generator_files, device=device, dtype=dtype)[0]
+        return load_generator(self.generator_files, device=device, dtype=dtype, quantize=self.config.models.quantize)[0]
 
     @cached_property
     def tokenizer(self) -> HfChatTokenizer:

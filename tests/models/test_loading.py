@@ -69,3 +69,21 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_listing_models_imports_no_torch() -> None:
     code = "import sys, workbench.models as m; m.list_models(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_four_bits_need_a_gpu(tiny_home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'nf4', which needs a GPU, but the generator runs on 'cpu'"):
+        load_generator(find_model("tiny-random-llama"), device="cpu", dtype=torch.float32, quantize="nf4")
+
+
+@pytest.mark.gpu
+def test_an_adapter_over_four_bits_learns(tiny_home: Path, tmp_path: Path) -> None:
+    from tests.tiny import load_tiny, make_job
+    from workbench.training import train_adapter
+
+    pytest.importorskip("bitsandbytes")
+    files = find_model("tiny-random-llama")
+    model, _ = load_generator(files, device="cuda", dtype=torch.bfloat16, quantize="nf4")
+    job = make_job(load_tiny()[1], epochs=20, learning_rate=2e-3, dropout=0.0)
+    progress = train_adapter(job, model, tmp_path, pad_id=0)
+    assert progress.held_out[-1]["loss"] < 0.95 * progress.held_out[0]["loss"]

@@ -105,6 +105,16 @@ class ExperimentConfig(Knobs):
     arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)
 
     @model_validator(mode="after")
+    def _methods_fit_the_base(self) -> ExperimentConfig:
+        for name in self.training.adapters:
+            if self.models.quantize != "none" and self.training.recipe(name).method == "pissa":
+                raise ValueError(
+                    f"adapter {name!r} has method: pissa, which changes the base's weights, but models.quantize is "
+                    f"{self.models.quantize!r}; take method: lora"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _arms_name_trained_adapters(self) -> ExperimentConfig:
         for name, arm in self.arms.items():
             if arm.adapter is not None and arm.adapter not in self.training.adapters:

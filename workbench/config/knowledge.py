@@ -45,6 +45,9 @@ class ModelsConfig(Knobs):
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="auto: bfloat16 where the hardware has it"
     )
+    quantize: Literal["none", "nf4"] = Field(
+        "none", description="nf4: the generator's weights in 4 bits (QLoRA); needs a GPU and the package bitsandbytes"
+    )
 
 
 class ChunkingConfig(Knobs):

@@ -5,6 +5,7 @@ Not a place for adapters or generation: that is generation/.
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.config import ModelsConfig
@@ -48,17 +49,21 @@ def choose_device_and_dtype(config: ModelsConfig) -> tuple[Device, torch.dtype]:
 
 
 def load_generator(
-    installed: InstalledModel, *, device: str, dtype: torch.dtype
+    installed: InstalledModel, *, device: str, dtype: torch.dtype, quantize: str = "none"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the model, in evaluation mode on `device`, and its tokenizer.
 
+    Args:
+        quantize: nf4: linear layers in 4 bits, computed in `dtype` (QLoRA, arXiv:2305.14314).
     Raises:
+        ConfigError: nf4 without a GPU or without bitsandbytes.
         MissingModelError: the model is not a generator.
         ModelIntegrityError: Transformers cannot read the folder, or a weight is missing in it.
     """
     from transformers import AutoModelForCausalLM
 
     tokenizer = load_tokenizer(installed)
+    options = _in_four_bits(device, dtype) if quantize == "nf4" else {}
     hide_progress_bars()
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -68,6 +73,7 @@ def load_generator(
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            **options,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _not_loadable(installed, error) from error
@@ -75,7 +81,26 @@ def load_generator(
     # Transformers only warns when it fills a missing weight with random numbers.
     if report["missing_keys"]:
         raise ModelIntegrityError(f"{installed.folder}: weights are missing: {sorted(report['missing_keys'])[:5]}")
-    return model.to(device).eval(), tokenizer
+    return (model if quantize == "nf4" else model.to(device)).eval(), tokenizer  # bitsandbytes has placed its own
+
+
+def _in_four_bits(device: str, dtype: torch.dtype) -> dict[str, Any]:
+    if device != "cuda":
+        raise ConfigError(
+            f"models.quantize is 'nf4', which needs a GPU, but the generator runs on {device!r}; take: "
+            f"--set models.quantize=none"
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ConfigError("models.quantize is 'nf4', which needs the package bitsandbytes: pip install bitsandbytes")
+    from transformers import BitsAndBytesConfig
+
+    quantized = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": quantized, "device_map": {"": device}}
 
 
 def load_tokenizer(installed: InstalledModel) -> PreTrainedTokenizerBase:

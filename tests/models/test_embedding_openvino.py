@@ -90,6 +90,39 @@ def test_a_conversion_that_computes_something_else_is_refused(
     assert not (tmp_path / "openvino").exists()
 
 
+INTERRUPTED_SYNC = """
+import gc, signal
+from workbench.cli import main
+from workbench.models import SentenceEmbedder, embedding_openvino, find_model
+
+first, second = (SentenceEmbedder(find_model("tiny-random-bert"), backend="openvino") for _ in range(2))
+del first  # the older before the younger, as a reembed lets them go
+gc.collect()
+del second
+gc.collect()
+
+def interrupt(*_):
+    signal.raise_signal(signal.SIGINT)  # its handler has run when this returns
+
+try:
+    interrupt()
+except KeyboardInterrupt:
+    embedding_openvino._infer = interrupt
+    main()
+"""
+
+
+def test_ctrl_c_while_openvino_embeds_ends_with_130_whatever_came_and_went(tiny_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents/crank.md").write_text("The crank starts the engine.")
+    knobs = ("models.embedder=tiny-random-bert", "models.embedder_backend=openvino")
+    arguments = ["sync", str(tmp_path / "kb"), str(tmp_path / "documents"), "--set", knobs[0], "--set", knobs[1]]
+    command = [sys.executable, "-c", INTERRUPTED_SYNC, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 130, ended.stderr[-500:]  # -11 is what a Core for each embedder ended with
+    assert "interrupted; the same command goes on" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("code", "told"),
     [

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import warnings
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 TELEMETRY = "openvino_telemetry"
 FILES = ("model.xml", "model.bin")
+_OPENING = threading.Lock()  # `cache` alone would let two threads make a Core each
 MOST_DIFFERENT = 1e-3  # of a token's float32 values, torch against OpenVINO; seen: 5e-6
 
 
@@ -60,6 +63,25 @@ def import_openvino() -> ModuleType:
     return import_module("openvino")
 
 
+def open_core() -> Any:
+    """Return this process's one `openvino.Core`, which is never let go.
+
+    A Core's CPU plugin puts an alternate signal stack of its own under the thread that first uses it, and frees it when
+    it goes. Of two Cores let go oldest first, the second puts the first one's freed stack back, and since CPython
+    handles every signal on the alternate stack, the next Ctrl-C ends in SIGSEGV (seen with OpenVINO 2026.4.1).
+
+    Raises:
+        ConfigError: as `import_openvino`.
+    """
+    with _OPENING:
+        return _one_core()
+
+
+@cache
+def _one_core() -> Any:
+    return import_openvino().Core()
+
+
 class OpenVinoEncoder:
     """A transformer's last hidden states. Threads may share it: every call brings its own request."""
 
@@ -76,7 +98,7 @@ class OpenVinoEncoder:
         import torch
 
         openvino = import_openvino()
-        core = openvino.Core()
+        core = open_core()
         self._names = tuple(names)
         capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = "bfloat16" if "BF16" in capabilities else "float32"

@@ -41,6 +41,9 @@ class ModelsConfig(Knobs):
         "auto", description="what computes embeddings; auto: openvino on a CPU where it is installed, else torch"
     )
     reranker: str = Field("ms-marco-minilm-l12-v2", description="cross-encoder; loaded only if retrieval.rerank is set")
+    reranker_backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="what computes the reranker's scores; auto: as for embedder_backend"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="auto: bfloat16 where the hardware has it"

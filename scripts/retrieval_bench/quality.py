@@ -43,11 +43,11 @@ def summarise_quality(rankings: Mapping[str, Rankings], grades: Grades) -> dict[
 
 
 def compare_methods(rankings: Mapping[str, Rankings], grades: Grades) -> dict[str, dict[str, Any]]:
-    """Return the gain in nDCG@10 of the hybrid over its better leg, and of the reranker over the hybrid."""
+    """Return the gain in nDCG@10 of the hybrid and of its documents over the better leg, and of the rest over it."""
     scores = {method: score_rankings(ranked, grades)["ndcg@10"] for method, ranked in rankings.items()}
     legs = [method for method in ("dense", "lexical") if method in scores]
     better = max(legs, key=lambda method: sum(scores[method]))
-    pairs = [("hybrid", better), ("reranked", "hybrid")]
+    pairs = [("hybrid", better), ("documents", better), ("documents", "hybrid"), ("reranked", "hybrid")]
     return {
         f"{method} - {than}": paired_difference(scores[method], scores[than])._asdict()
         for method, than in pairs

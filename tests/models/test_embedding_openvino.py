@@ -95,6 +95,7 @@ import gc, signal
 from workbench.cli import main
 from workbench.models import SentenceEmbedder, openvino_encoder, find_model
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
 first, second = (SentenceEmbedder(find_model("tiny-random-bert"), backend="openvino") for _ in range(2))
 del first  # the older before the younger, as a reembed lets them go
 gc.collect()

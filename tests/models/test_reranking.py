@@ -166,7 +166,8 @@ def test_on_openvino_the_scores_are_near_those_of_torch_and_do_not_depend_on_the
     assert scores.argsort().tolist() == wanted.argsort().tolist()
     assert np.allclose(scores, [ours.score(QUESTION, [text])[0] for text in texts], atol=1e-5)
     assert (ours.n_scored, ours.n_cut) == (2 * len(texts), 2)
-    assert not any(name.startswith("bert.encoder") for name, _ in ours._model[0].auto_model.named_parameters())
+    model: Any = ours._model[0].auto_model
+    assert not any(name.startswith("bert.encoder") for name, _ in model.named_parameters())
 
 
 def test_a_head_that_reads_more_than_the_last_hidden_states_is_refused_on_openvino(

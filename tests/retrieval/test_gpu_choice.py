@@ -23,8 +23,12 @@ def test_centres_are_found_on_a_gpu_only_where_faiss_can_and_one_is_there(
     if built_for_gpus:
         monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: n_gpus)
-    # The stand-in for the GPU's copy is the index itself: it trains.
-    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", lambda index: moved.append(index) or index, raising=False)
+
+    def move(index: Any) -> Any:
+        moved.append(index)
+        return index  # stands in for its copy on a GPU: it trains
+
+    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", move, raising=False)
     index = build_index(Recipe(kind, "sq8", len(VECTORS), 8, 4), VECTORS, iter([VECTORS]))
     assert (len(moved), index.ntotal) == (used, len(VECTORS))
     if used:

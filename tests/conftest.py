@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,14 @@ def tiny_home(built_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def experiment(tmp_path: Path, tiny_home: Path) -> Iterator[Path]:
+def experiment(tmp_path: Path, tiny_home: Path) -> Path:
     """The config of a tiny experiment on six documents; it runs in seconds with the random models."""
-    corpus = tmp_path / "corpus"
+    return write_experiment(tmp_path)
+
+
+def write_experiment(folder: Path) -> Path:
+    """Write the tiny experiment's corpus, questions and config into `folder`; return the config's path."""
+    corpus = folder / "corpus"
     corpus.mkdir()
     questions: list[dict[str, Any]] = []
     for place, (product, colour, price) in enumerate(zip(PRODUCTS, COLOURS, PRICES, strict=True)):
@@ -78,12 +82,12 @@ def experiment(tmp_path: Path, tiny_home: Path) -> Iterator[Path]:
                     "group": f"{product.lower()}.md",
                 }
             )
-    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions), encoding="utf-8")
-    config = tmp_path / "experiment.yaml"
+    (folder / "questions.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions), encoding="utf-8")
+    config = folder / "experiment.yaml"
     config.write_text(
         f"""name: small
 corpus: {{path: {corpus}}}
-questions: {{path: {tmp_path / "questions.jsonl"}}}
+questions: {{path: {folder / "questions.jsonl"}}}
 models: {{generator: tiny-random-llama, embedder: tiny-random-bert, device: cpu, dtype: float32}}
 chunking: {{max_tokens: 64, overlap_tokens: 8}}
 retrieval: {{depth: 5}}
@@ -94,4 +98,4 @@ gates: {{enabled: false}}
 """,
         encoding="utf-8",
     )
-    yield config
+    return config

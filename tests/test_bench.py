@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import write_experiment
 from workbench.bench import Bench
 from workbench.config import load_config
 from workbench.errors import ConfigError, EmptyCorpusError, MissingModelError, RunMismatchError
@@ -22,8 +23,20 @@ def run(experiment: Path, out: Path, *overrides: str) -> Path:
     return out
 
 
-def test_a_run_writes_what_it_promises_and_is_reused_whole(experiment: Path, tmp_path: Path) -> None:
-    out = run(experiment, tmp_path / "out")
+@pytest.fixture(scope="module")
+def finished(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An experiment's config and the folder of its whole run. Shared: tests only read both, and run into copies."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_HOME", str(built_home))
+        config = write_experiment(folder)
+        return config, run(config, folder / "out")
+
+
+def test_a_run_writes_what_it_promises_and_is_reused_whole(
+    finished: tuple[Path, Path], tiny_home: Path, tmp_path: Path
+) -> None:
+    experiment, out = finished[0], shutil.copytree(finished[1], tmp_path / "out")
     summary = json.loads((out / "summary.json").read_text())
     assert list(summary["arms"]) == ["base", "rag", "lora", "rag_lora", "rag_reader", "rag_oracle"]
     assert set(summary["arms"]["rag"]["f1"]) == {"mean", "low", "high", "n"}
@@ -44,8 +57,10 @@ def test_a_run_writes_what_it_promises_and_is_reused_whole(experiment: Path, tmp
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_two_runs_give_the_same_predictions_byte_for_byte(experiment: Path, tmp_path: Path) -> None:
-    first, second = (run(experiment, tmp_path / name) for name in ("one", "two"))
+def test_two_runs_give_the_same_predictions_byte_for_byte(
+    finished: tuple[Path, Path], tiny_home: Path, tmp_path: Path
+) -> None:
+    first, second = finished[1], run(finished[0], tmp_path / "two")
     assert (first / "predictions.jsonl").read_bytes() == (second / "predictions.jsonl").read_bytes()
     scores = [json.loads((out / "summary.json").read_text()) | {"costs": None} for out in (first, second)]
     assert scores[0] == scores[1]
@@ -55,13 +70,15 @@ def test_two_runs_give_the_same_predictions_byte_for_byte(experiment: Path, tmp_
     assert {change.split for change in pair.changes} == {"seen", "new"}
 
 
-def test_a_run_killed_twice_and_continued_gives_the_same_predictions(experiment: Path, tmp_path: Path) -> None:
-    whole = run(experiment, tmp_path / "whole")
+def test_a_run_killed_twice_and_continued_gives_the_same_predictions(
+    finished: tuple[Path, Path], tiny_home: Path, tmp_path: Path
+) -> None:
+    experiment, whole = finished
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "workbench", "run", str(experiment), "--out", str(out)]
     for sign in ("train-reader/inputs", "answer/cases.jsonl"):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while not (out / sign).exists() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.005)
             os.kill(process.pid, signal.SIGKILL)
@@ -118,8 +135,8 @@ def test_a_report_shows_what_was_read_then_even_if_the_corpus_has_changed(experi
     assert write_run_report(out).read_bytes() == before
 
 
-def test_what_changes_no_number_reruns_nothing(experiment: Path, tmp_path: Path) -> None:
-    out = run(experiment, tmp_path / "out")
+def test_what_changes_no_number_reruns_nothing(finished: tuple[Path, Path], tiny_home: Path, tmp_path: Path) -> None:
+    experiment, out = finished[0], shutil.copytree(finished[1], tmp_path / "out")
     stamps = {path: path.read_bytes() for path in out.glob("*/stage.json")}
     config = load_config(experiment, overrides=["training.prefix_cache_gib=1", "generation.prefix_cache_gib=1"])
     ranked = {name: arm.model_copy(update={"control": False}) for name, arm in config.arms.items()}

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -15,12 +16,20 @@ from retrieval_bench.child import rank_documents  # noqa: E402
 from retrieval_bench.compare import compute_ratios, summarise  # noqa: E402
 from retrieval_bench.engine import read_texts  # noqa: E402
 from retrieval_bench.quality import compare_methods, score_rankings  # noqa: E402
+from retrieval_bench.reranking import (  # noqa: E402
+    Asked,
+    Scored,
+    compare_backends,
+    compare_pools,
+    format_findings,
+)
 from retrieval_bench.slice import cut_folder  # noqa: E402
 from retrieval_bench.table import format_comparison  # noqa: E402
 
 from workbench.config import ChunkingConfig  # noqa: E402
 from workbench.corpus import chunk_documents  # noqa: E402
 from workbench.evaluation.beir import read_beir  # noqa: E402
+from workbench.types import Chunk, Hit  # noqa: E402
 
 CORPUS = [
     {"_id": "a", "title": "Tides", "text": "High water at noon."},
@@ -119,3 +128,22 @@ def test_without_the_peers_environment_the_next_step_is_told(
     told = capsys.readouterr().err
     assert "the peers' interpreter is None" in told
     assert "peers.txt" in told
+
+
+def test_a_reranked_pool_is_judged_by_hand() -> None:
+    def hit(document: str) -> Hit:
+        return Hit(Chunk(f"{document}:0-1", document, 0, 1, "x"), 0.0)
+
+    hybrid = {f"q{n}": Asked("?", (hit("x"), hit("a"), hit("b"))) for n in range(20)}
+    grades = {id_: {"b": 1} for id_ in hybrid}
+    scores = {id_: np.array([0.0, 1.0, 2.0], dtype=np.float32) for id_ in hybrid}
+    costs = dict.fromkeys(hybrid, 2.0)
+    found = compare_pools(hybrid, Scored("fake", scores, costs, costs, 0), grades, [2, 3])
+    assert found["pools"]["hybrid"]["ndcg@10"]["mean"] == pytest.approx(0.5)  # 1/log2(4)
+    assert found["pools"]["pool 2"]["ndcg@10"]["gain"]["difference"] == pytest.approx(-0.5)  # b is not in the pool
+    assert found["pools"]["pool 3"]["ndcg@10"]["gain"]["difference"] == pytest.approx(0.5)
+    other = Scored("other", {id_: one + 0.25 for id_, one in scores.items()}, costs, costs, 0)
+    against = compare_backends(hybrid, Scored("fake", scores, costs, costs, 0), other, grades)
+    assert against["largest_score_difference"] == 0.25
+    assert against["ndcg@10"] == [1.0, 1.0]
+    assert "pool 3" in format_findings(found | {"against_torch": against})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.cli import main
 from workbench.corpus import read_facts
 from workbench.errors import ConfigError, EmptyCorpusError, MissingModelError
 from workbench.filters import parse_filter
@@ -173,10 +174,16 @@ def test_a_deletion_that_matches_nothing_deletes_nothing(library: Library, folde
     assert {hit.chunk.document_id for hit in library.search("crank engine", k=9).ranking} == {"prices.csv"}
 
 
-def test_the_verbs_say_what_they_do(folder: Path, tmp_path: Path) -> None:
+def test_the_verbs_say_what_they_do(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "workbench", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        # What the console script calls; a process each would import torch each time.
+        monkeypatch.setattr(sys, "argv", ["workbench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), said.out, said.err)
 
     place, options = str(tmp_path / "kb"), [part for one in SETTINGS for part in ("--set", one)]
     dry = run("sync", place, str(folder), "--dry-run", *options)

@@ -106,6 +106,8 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, str],
 
 
 def _retrieval(parts: Parts) -> object:
-    """The retrieval settings, with the reranker's weights where it is used."""
+    """The retrieval settings, with the reranker's weights and what computes them where it is used."""
     config = parts.config.retrieval
-    return (config, parts.reranker_files.fingerprint if config.rerank else None)
+    if config.rerank is None:
+        return (config, None)
+    return (config, parts.reranker_files.fingerprint, parts.config.models.reranker_backend)

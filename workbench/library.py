@@ -118,7 +118,9 @@ class Library:
             self.collection,
             self.embedder,
             reranker=lambda: CrossEncoderReranker(
-                find_model(models.reranker, kind="reranker"), device=choose_device_and_dtype(models)[0]
+                find_model(models.reranker, kind="reranker"),
+                device=choose_device_and_dtype(models)[0],
+                backend=models.reranker_backend,
             ),
             fit=None,
             threshold=None,

@@ -202,7 +202,8 @@ class Parts:
     @cached_property
     def reranker(self) -> CrossEncoderReranker:
         """The cross-encoder, loaded; needed only where retrieval.rerank is set."""
-        return CrossEncoderReranker(self.reranker_files, device=self.device_and_dtype[0])
+        backend = self.config.models.reranker_backend
+        return CrossEncoderReranker(self.reranker_files, device=self.device_and_dtype[0], backend=backend)
 
     def build_finder(self, fit: RetrievalFit) -> Pipeline:
         """The steps from a question to its passages, with the numbers fitted on dev questions."""

@@ -31,7 +31,7 @@ class Engine(Protocol):
 
     @property
     def ranked(self) -> Sequence[str]:
-        """Methods whose quality is measured: some of "dense", "lexical", "hybrid", "reranked"."""
+        """Methods whose quality is measured: "dense", "lexical", "hybrid", "documents", "reranked"."""
 
     @property
     def timed(self) -> Sequence[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from retrieval_bench.engine import Task, read_questions
 
 if TYPE_CHECKING:
+    from workbench.config import RetrieverConfig
     from workbench.contracts import Embedder, Retriever
     from workbench.types import Float32, Ranking
 
@@ -30,7 +31,7 @@ class Ours:
         from workbench.library import Library
 
         self._task = task
-        self.ranked = ("dense", "lexical", "hybrid", *(("reranked",) if task.reranker else ()))
+        self.ranked = ("dense", "lexical", "hybrid", "documents", *(("reranked",) if task.reranker else ()))
         backend = "auto" if task.setting == "default" else task.setting
         models = {"embedder": task.model, "embedder_backend": backend, "device": "cpu"}
         self._library = Library(Path(task.store) / "library", LibraryConfig.model_validate({"models": models}))
@@ -60,7 +61,9 @@ class Ours:
         collection, embedder = self._library.collection, self._library.embedder
         self._given = GivenVectors(embedder)
         self._retrievers: dict[str, Retriever] = {}
-        for method, config in (("dense", DenseConfig()), ("lexical", LexicalConfig()), ("hybrid", FusionConfig())):
+        configs: dict[str, RetrieverConfig] = {"dense": DenseConfig(), "lexical": LexicalConfig()}
+        configs |= {"hybrid": FusionConfig(), "documents": FusionConfig(unit="document")}
+        for method, config in configs.items():
             self._retrievers[method] = build_retriever(config, collection, embedder)
             self._retrievers[method + GIVEN] = build_retriever(config, collection, self._given)
         if self._task.reranker:

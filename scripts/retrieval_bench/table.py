@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Summary = Mapping[str, Mapping[str, Any]]
-METHODS = ("lexical", "dense", "hybrid", "reranked")
+METHODS = ("lexical", "dense", "hybrid", "documents", "reranked")
 MIB = 2**20
 
 

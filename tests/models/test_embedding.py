@@ -28,10 +28,18 @@ QUESTIONS = (
 )
 
 
-@pytest.fixture(params=["torch", "openvino"])
-def embedder(tiny_home: Path, request: pytest.FixtureRequest) -> SentenceEmbedder:
+@pytest.fixture(scope="module", params=["torch", "openvino"])
+def loaded(built_home: Path, request: pytest.FixtureRequest) -> SentenceEmbedder:
     pytest.importorskip("openvino" if request.param == "openvino" else "torch")
-    return SentenceEmbedder(find_model("tiny-random-bert"), backend=request.param, batch_tokens=64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_HOME", str(built_home))
+        return SentenceEmbedder(find_model("tiny-random-bert"), backend=request.param, batch_tokens=64)
+
+
+@pytest.fixture
+def embedder(loaded: SentenceEmbedder, tiny_home: Path) -> SentenceEmbedder:
+    """Shared: tests only ask it."""
+    return loaded
 
 
 def test_rows_are_unit_and_in_order_and_shared_words_are_near(embedder: SentenceEmbedder) -> None:

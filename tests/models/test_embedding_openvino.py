@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import ConfigError, ModelIntegrityError
-from workbench.models import SentenceEmbedder, embedding, embedding_openvino, find_model
+from workbench.models import SentenceEmbedder, find_model, openvino_encoder
 from workbench.models.store import InstalledModel
 
 pytest.importorskip("openvino")
@@ -37,14 +37,14 @@ def test_auto_takes_openvino_on_a_cpu_where_it_is_installed(
     tiny: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert SentenceEmbedder(tiny, backend="auto").identity.backend.startswith("openvino-")
-    monkeypatch.setattr(embedding, "has_openvino", lambda: False)
+    monkeypatch.setattr(openvino_encoder, "has_openvino", lambda: False)
     assert SentenceEmbedder(tiny, backend="auto").identity.backend == "torch-float32"
 
 
 def test_asked_for_and_not_installed_is_an_error_with_the_command(
     tiny: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding_openvino, "has_openvino", lambda: False)
+    monkeypatch.setattr(openvino_encoder, "has_openvino", lambda: False)
     with pytest.raises(ConfigError, match=r"pip install 'workbench\[cpu\]'"):
         SentenceEmbedder(tiny, backend="openvino")
 
@@ -58,7 +58,7 @@ def test_a_damaged_conversion_is_made_again_never_used(tiny: InstalledModel, tmp
     (folder / name).write_bytes(damaged)
     assert np.array_equal(SentenceEmbedder(tiny, backend="openvino").embed_documents(TEXTS), rows)
     assert (folder / name).read_bytes() != bytes(damaged)
-    assert embedding_openvino._is_whole(folder)
+    assert openvino_encoder._is_whole(folder)
 
 
 def test_a_whole_conversion_is_kept(tiny: InstalledModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,14 +67,14 @@ def test_a_whole_conversion_is_kept(tiny: InstalledModel, monkeypatch: pytest.Mo
     def refuse(*_: Any) -> None:
         raise AssertionError("converted again")
 
-    monkeypatch.setattr(embedding_openvino, "_trace", refuse)
+    monkeypatch.setattr(openvino_encoder, "_trace", refuse)
     assert np.array_equal(SentenceEmbedder(tiny, backend="openvino").embed_documents(TEXTS), rows)
 
 
 def test_a_conversion_that_computes_something_else_is_refused(
     tiny: InstalledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trace = embedding_openvino._trace
+    trace = openvino_encoder._trace
 
     def alter(model: Any, names: tuple[str, ...]) -> Any:
         layer = model.encoder.layer[1].output.dense
@@ -84,17 +84,51 @@ def test_a_conversion_that_computes_something_else_is_refused(
         layer.weight.data = kept  # what torch computes afterwards is not what was converted
         return converted
 
-    monkeypatch.setattr(embedding_openvino, "_trace", alter)
+    monkeypatch.setattr(openvino_encoder, "_trace", alter)
     with pytest.raises(ModelIntegrityError, match=r"numbers differ .* --set models\.embedder_backend=torch"):
         SentenceEmbedder(tiny, backend="openvino")
     assert not (tmp_path / "openvino").exists()
+
+
+INTERRUPTED_SYNC = """
+import gc, signal
+from workbench.cli import main
+from workbench.models import SentenceEmbedder, openvino_encoder, find_model
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
+first, second = (SentenceEmbedder(find_model("tiny-random-bert"), backend="openvino") for _ in range(2))
+del first  # the older before the younger, as a reembed lets them go
+gc.collect()
+del second
+gc.collect()
+
+def interrupt(*_):
+    signal.raise_signal(signal.SIGINT)  # its handler has run when this returns
+
+try:
+    interrupt()
+except KeyboardInterrupt:
+    openvino_encoder._infer = interrupt
+    main()
+"""
+
+
+def test_ctrl_c_while_openvino_embeds_ends_with_130_whatever_came_and_went(tiny_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents/crank.md").write_text("The crank starts the engine.")
+    knobs = ("models.embedder=tiny-random-bert", "models.embedder_backend=openvino")
+    arguments = ["sync", str(tmp_path / "kb"), str(tmp_path / "documents"), "--set", knobs[0], "--set", knobs[1]]
+    command = [sys.executable, "-c", INTERRUPTED_SYNC, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 130, ended.stderr[-500:]  # -11 is what a Core for each embedder ended with
+    assert "interrupted; the same command goes on" in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("code", "told"),
     [
         ("import openvino", True),  # the control: left alone, the import does report
-        ("from workbench.models.embedding_openvino import import_openvino; import_openvino()", False),
+        ("from workbench.models.openvino_encoder import import_openvino; import_openvino()", False),
     ],
 )
 def test_importing_openvino_tells_nobody(tmp_path: Path, code: str, told: bool) -> None:
@@ -112,7 +146,7 @@ def test_importing_openvino_tells_nobody(tmp_path: Path, code: str, told: bool) 
 
 
 def test_an_openvino_that_came_with_its_telemetry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedding_openvino.import_openvino()
+    openvino_encoder.import_openvino()
     monkeypatch.setitem(sys.modules, "openvino_telemetry", sys)
     with pytest.raises(ConfigError, match="pip uninstall openvino-telemetry"):
-        embedding_openvino.import_openvino()
+        openvino_encoder.import_openvino()

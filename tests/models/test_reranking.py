@@ -4,6 +4,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder
 from tokenizers import Tokenizer, processors
+from transformers import BertForSequenceClassification
 
 from workbench.contracts import Reranker
-from workbench.errors import MissingModelError, ModelIntegrityError, PromptBudgetError
-from workbench.models import CrossEncoderReranker, add_folder, find_model
+from workbench.errors import ConfigError, MissingModelError, ModelIntegrityError, PromptBudgetError
+from workbench.models import CrossEncoderReranker, add_folder, find_model, openvino_encoder
 
 QUESTION = "which printer shows the error"
 TEXTS = (
@@ -59,7 +61,7 @@ def folder(tiny_home: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reranker(folder: Path) -> CrossEncoderReranker:
-    return CrossEncoderReranker(find_model(str(folder), kind="reranker"), batch_tokens=128)
+    return CrossEncoderReranker(find_model(str(folder), kind="reranker"), backend="torch", batch_tokens=128)
 
 
 def test_scores_are_the_logits_of_sentence_transformers_in_order(reranker: CrossEncoderReranker, folder: Path) -> None:
@@ -137,7 +139,7 @@ def test_a_folder_saved_by_sentence_transformers_is_a_reranker_and_can_be_added(
     assert json.loads((saved / "config_sentence_transformers.json").read_text())["model_type"] == "CrossEncoder"
     added = add_folder(saved)
     assert added.kind == "reranker"
-    again = CrossEncoderReranker(find_model("saved", kind="reranker"))
+    again = CrossEncoderReranker(find_model("saved", kind="reranker"), backend="torch")
     assert np.allclose(again.score(QUESTION, TEXTS), reranker.score(QUESTION, TEXTS), atol=1e-5)
 
 
@@ -148,8 +150,49 @@ def test_a_default_prompt_stands_before_the_question(
         str(folder), device="cpu", local_files_only=True, prompts={"ask": "ask: "}, default_prompt_name="ask"
     )
     model.save_pretrained(str(tmp_path / "saved"), create_model_card=False)
-    prompted = CrossEncoderReranker(find_model(str(tmp_path / "saved")))
+    prompted = CrossEncoderReranker(find_model(str(tmp_path / "saved")), backend="torch")
     assert np.allclose(prompted.score(QUESTION, TEXTS), reranker.score("ask: " + QUESTION, TEXTS), atol=1e-5)
+
+
+def test_on_openvino_the_scores_are_near_those_of_torch_and_do_not_depend_on_the_other_texts(
+    folder: Path, reranker: CrossEncoderReranker, empty_home: Path
+) -> None:
+    pytest.importorskip("openvino")
+    ours = CrossEncoderReranker(find_model(str(folder)))  # auto
+    assert (reranker.backend, ours.backend.split("-")[0]) == ("torch-float32", "openvino")
+    texts = [*TEXTS, "long " * 200]
+    scores, wanted = ours.score(QUESTION, texts), reranker.score(QUESTION, texts)
+    assert np.allclose(scores, wanted, atol=1e-5 if ours.backend == "openvino-float32" else 5e-2)
+    assert scores.argsort().tolist() == wanted.argsort().tolist()
+    assert np.allclose(scores, [ours.score(QUESTION, [text])[0] for text in texts], atol=1e-5)
+    assert (ours.n_scored, ours.n_cut) == (2 * len(texts), 2)
+    model: Any = ours._model[0].auto_model
+    assert not any(name.startswith("bert.encoder") for name, _ in model.named_parameters())
+
+
+def test_a_head_that_reads_more_than_the_last_hidden_states_is_refused_on_openvino(
+    folder: Path, empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    forward = BertForSequenceClassification.forward
+
+    def read_more(self: Any, **features: Any) -> Any:
+        found = forward(self, **features)
+        found.logits = found.logits + self.bert(**features, output_hidden_states=True).hidden_states[0].mean()
+        return found
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", read_more)
+    with pytest.raises(ModelIntegrityError, match=r"reads more than .* --set models\.reranker_backend=torch"):
+        CrossEncoderReranker(find_model(str(folder)), backend="openvino")
+
+
+def test_openvino_asked_for_and_not_installed_names_the_rerankers_knob(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_encoder, "has_openvino", lambda: False)
+    assert CrossEncoderReranker(find_model(str(folder))).backend == "torch-float32"
+    with pytest.raises(ConfigError, match=r"models\.reranker_backend is 'openvino'.*models\.reranker_backend=torch"):
+        CrossEncoderReranker(find_model(str(folder)), backend="openvino")
 
 
 def test_an_embedder_is_no_reranker(tiny_home: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.knowledge.fakes import HashEmbedder, make_document
@@ -102,6 +102,7 @@ def test_nothing_widens_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("by", ["neighbours", "section"])
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     texts=st.lists(st.lists(st.sampled_from(["a b c", "# S", "d", "e f " * 6]), min_size=1, max_size=12), max_size=3),
     order=st.randoms(use_true_random=False),

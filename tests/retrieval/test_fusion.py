@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.knowledge.fakes import cut_paragraphs, make_document
 from tests.retrieval.memory import MemoryStore
-from workbench.retrieval import Calibration, FusionRetriever, fuse_by_rank, fuse_convex, fuse_log_odds
+from workbench.retrieval import Calibration, FusionRetriever, fuse_by_rank, fuse_convex, fuse_documents, fuse_log_odds
 from workbench.retrieval.scored import Scored
 from workbench.types import EVERYTHING, Scope
 
@@ -46,6 +46,19 @@ def test_damping_decides_between_one_first_place_and_two_lower_ones() -> None:
     # damping 1: a 1/2, b 2/5.   damping 60: a 1/61, b 2/64.
     assert fuse_by_rank(pools, k=1, damping=1)[0][0] == "a"
     assert fuse_by_rank(pools, k=1, damping=60)[0][0] == "b"
+
+
+def test_documents_are_ranked_among_documents_and_stand_by_their_best_chunk() -> None:
+    document_of = {"a": "A", "b": "A", "c": "A", "d": "B", "e": "C"}
+    pools = [rank("abcd"), rank("eda")]
+    # documents: A B   and   C B A.   A: 1/2 + 1/4, B: 1/3 + 1/3, C: 1/2; over chunks d has 1/5 + 1/3 and e 1/2.
+    fused = fuse_documents(pools, document_of, k=9, damping=1)
+    assert fused == [("a", 0.75), ("d", pytest.approx(2 / 3)), ("e", 0.5)]
+    assert fuse_documents(pools, document_of, k=1, damping=1) == fused[:1]
+    # Two parts find a document by different chunks: neither has the sum, the document has.
+    split = fuse_documents([rank("db"), rank("ec")], {**document_of, "b": "X", "c": "X"}, k=9, damping=1)
+    assert split == [("b", pytest.approx(2 / 3)), ("d", 0.5), ("e", 0.5)]
+    assert fuse_documents([[], []], {}, k=5) == []
 
 
 def test_convex_scales_a_full_pool_from_its_lowest_score() -> None:

@@ -41,6 +41,9 @@ class ModelsConfig(Knobs):
         "auto", description="what computes embeddings; auto: openvino on a CPU where it is installed, else torch"
     )
     reranker: str = Field("ms-marco-minilm-l12-v2", description="cross-encoder; loaded only if retrieval.rerank is set")
+    reranker_backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="what computes the reranker's scores; auto: as for embedder_backend"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="auto: bfloat16 where the hardware has it"
@@ -102,6 +105,9 @@ class FusionConfig(Knobs):
         None, description="convex and log_odds: one weight a part; none: fitted on the dev split's relevant spans"
     )
     damping: int = Field(60, ge=1, description="rank: the constant added to every rank")
+    unit: Literal["chunk", "document"] = Field(
+        "chunk", description="chunk: passages to read; document: one hit a document, ranks counted over documents"
+    )
     pool: int = Field(100, ge=1, description="hits taken from each part before fusing")
 
     @model_validator(mode="after")
@@ -110,6 +116,14 @@ class FusionConfig(Knobs):
             raise ValueError(f"{len(self.weights)} weights for {len(self.parts)} parts")
         if self.weights is not None and (min(self.weights) < 0 or sum(self.weights) == 0):
             raise ValueError(f"weights {self.weights} must not be negative, nor all 0")
+        return self
+
+    @model_validator(mode="after")
+    def _documents_are_ranked(self) -> FusionConfig:
+        if self.unit == "document" and self.by != "rank":
+            raise ValueError(
+                f"unit 'document' is fused by rank alone, not by {self.by!r}; take by: rank or unit: chunk"
+            )
         return self
 
 

@@ -9,14 +9,14 @@ Source: Reimers and Gurevych, EMNLP 2019, https://doi.org/10.18653/v1/D19-1410
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import MissingModelError, ModelIntegrityError
 from workbench.models.batching import iterate_batches
-from workbench.models.embedding_openvino import OpenVinoEncoder, has_openvino
 from workbench.models.loading import hide_progress_bars
+from workbench.models.openvino_encoder import EMBEDDER_KNOB, Backend, OpenVinoEncoder, takes_openvino
 from workbench.models.store import InstalledModel
 from workbench.models.tokenizing import copy_tokenizer
 from workbench.models.vetting import read_json
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 QUESTION_PROMPTS = ("query", "question")
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 FEATURES = ("input_ids", "attention_mask", "token_type_ids")
-
-Backend = Literal["auto", "torch", "openvino"]
 
 
 class SentenceEmbedder:
@@ -57,7 +55,7 @@ class SentenceEmbedder:
         """
         if installed.kind != "embedder":
             raise MissingModelError(f"{installed.name} is a model of kind {installed.kind}; see: workbench models list")
-        with_openvino = backend == "openvino" or (backend == "auto" and device == "cpu" and has_openvino())
+        with_openvino = takes_openvino(backend, device=device)
         self._device = "cpu" if with_openvino else device
         self._model = _load(installed, self._device)
         self._batch_tokens = batch_tokens
@@ -164,9 +162,9 @@ def _build_openvino(model: SentenceTransformer, installed: InstalledModel, names
     if not isinstance(encoder, PreTrainedModel) or model[0].module_output_name != "token_embeddings":
         raise ModelIntegrityError(
             f"{installed.folder}: {type(model[0]).__name__} is no encoder that OpenVINO could compute; "
-            "take: --set models.embedder_backend=torch"
+            f"take: --set {EMBEDDER_KNOB}=torch"
         )
-    return OpenVinoEncoder(encoder, installed, names=names)
+    return OpenVinoEncoder(encoder, installed, names=names, knob=EMBEDDER_KNOB)
 
 
 def built_by(identity: EmbedderIdentity) -> Backend:

@@ -1,21 +1,23 @@
 """A cross-encoder behind the `Reranker` socket: question and passage read together, one score a pair.
 
 The score is the logit, before any activation: a sigmoid makes good passages equal. A passage too long for the model is
-cut at its end, and counted; the question is never cut. Computed in float32, each pair padded by its own length alone.
+cut at its end, and counted; the question is never cut. Each pair is padded by its own length alone. Torch computes in
+float32. OpenVINO may compute the encoder in bfloat16; the head, which makes the score, is torch's and float32 always.
 Source: Nogueira and Cho, 2019, https://arxiv.org/abs/1901.04085
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.errors import MissingModelError, ModelIntegrityError, PromptBudgetError
 from workbench.models.batching import iterate_batches
 from workbench.models.loading import hide_progress_bars
+from workbench.models.openvino_encoder import RERANKER_KNOB, Backend, OpenVinoEncoder, takes_openvino
 from workbench.models.store import InstalledModel
 from workbench.models.tokenizing import copy_tokenizer
 from workbench.models.vetting import read_json
@@ -23,30 +25,39 @@ from workbench.models.weights import find_missing_weights
 from workbench.types import Float32, Int64
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import CrossEncoder
+    from transformers import PreTrainedModel
 
 FEATURES = ("input_ids", "attention_mask", "token_type_ids")
 LEAST_PASSAGE_TOKENS = 1  # room that a question must leave
+MOST_APART = 1e-4  # of a score, one torch head on the same hidden states twice
 
 
 class CrossEncoderReranker:
     """Implements `contracts.Reranker` over any folder of a one-label cross-encoder. Threads may share it."""
 
-    def __init__(self, installed: InstalledModel, *, device: str = "cpu", batch_tokens: int = 4096) -> None:
+    def __init__(
+        self, installed: InstalledModel, *, device: str = "cpu", backend: Backend = "auto", batch_tokens: int = 4096
+    ) -> None:
         """Load the model.
 
         Args:
-            device: a torch device.
+            device: a torch device. OpenVINO computes on the CPU, whatever it is.
+            backend: auto: OpenVINO on a CPU where it is installed, else torch.
             batch_tokens: tokens computed at once, padding included.
         Raises:
             MissingModelError: the model is not a reranker.
             ModelIntegrityError: it gives more than one score, is a decoder, cannot be read, has no fast tokenizer, or
-                a weight is missing in its files (a head drawn at random would rank at random).
+                a weight is missing in its files (a head drawn at random would rank at random), or OpenVINO cannot
+                compute it.
+            ConfigError: OpenVINO is asked for and not installed.
         """
         if installed.kind != "reranker":
             raise MissingModelError(f"{installed.name} is a model of kind {installed.kind}; see: workbench models list")
-        self._model = _load(installed, device)
-        self._device = device
+        with_openvino = takes_openvino(backend, device=device)
+        self._device = "cpu" if with_openvino else device
+        self._model = _load(installed, self._device)
         self._name = installed.name
         self._batch_tokens = batch_tokens
         self._tokenizer = copy_tokenizer(self._model.tokenizer, installed.folder)
@@ -57,6 +68,7 @@ class CrossEncoderReranker:
         self._cutter = copy_tokenizer(self._model.tokenizer, installed.folder)
         self._cutter.enable_truncation(limit, strategy="only_second")  # the passage, at its end
         self._features = tuple(name for name in FEATURES if name in self._model.tokenizer.model_input_names)
+        self.backend = _take_openvino(self._model, installed, self._features) if with_openvino else "torch-float32"
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""  # stands before questions
         self._counting = threading.Lock()
         self._n_scored = self._n_cut = 0
@@ -116,6 +128,74 @@ class CrossEncoderReranker:
             state = {name: torch.from_numpy(values).to(self._device) for name, values in features.items()}
             scores = self._model(state)["scores"]  # (B, 1)
         return scores.float().reshape(-1).cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _take_openvino(model: CrossEncoder, installed: InstalledModel, names: tuple[str, ...]) -> str:
+    """Have OpenVINO compute the encoder below the head, let torch's go, and return the backend's name."""
+    classifier: Any = model[0].auto_model
+    own = classifier.base_model
+    if own is classifier or len(model) != 1:
+        raise ModelIntegrityError(
+            f"{installed.folder}: {type(classifier).__name__} is no encoder below a head, so OpenVINO cannot "
+            f"compute it; take: --set {RERANKER_KNOB}=torch"
+        )
+    encoder = OpenVinoEncoder(own, installed, names=names, knob=RERANKER_KNOB)
+    _check_head(classifier, own, installed, names)
+    _set_encoder(classifier, own, encoder, names)
+    return f"openvino-{encoder.precision}"
+
+
+def _check_head(
+    classifier: PreTrainedModel, own: PreTrainedModel, installed: InstalledModel, names: Sequence[str]
+) -> None:
+    """Raise ModelIntegrityError where the head reads more of its encoder than the last hidden states, pooled or not."""
+    import torch
+
+    def encode(features: Mapping[str, Int64]) -> Float32:
+        hidden: torch.Tensor = own(**{name: torch.from_numpy(features[name]) for name in names}).last_hidden_state
+        return hidden.numpy()
+
+    ids = torch.arange(10, 26).reshape(2, 8) % int(classifier.config.vocab_size)
+    features = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    read = {name: features[name] for name in names}
+    with torch.inference_mode():
+        wanted = classifier(**read).logits
+        try:
+            _set_encoder(classifier, own, encode, names)
+            found = classifier(**read).logits
+        except (AttributeError, IndexError, TypeError, RuntimeError):
+            found = torch.full_like(wanted, torch.nan)
+    if not bool(((found - wanted).abs() <= MOST_APART).all()):
+        raise ModelIntegrityError(
+            f"{installed.folder}: the head of {type(classifier).__name__} reads more than its encoder's last hidden "
+            f"states, so OpenVINO cannot compute it; take: --set {RERANKER_KNOB}=torch"
+        )
+
+
+def _set_encoder(
+    classifier: PreTrainedModel,
+    own: PreTrainedModel,
+    encode: Callable[[Mapping[str, Int64]], Float32],
+    names: Sequence[str],
+) -> None:
+    """Put `encode`, features (B, L) to hidden states (B, L, D), in the place of `own`, whose pooler stays."""
+    import torch
+    from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+    class Encoder(torch.nn.Module):
+        """What the head takes for the model below it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.pooler = getattr(own, "pooler", None)
+
+        def forward(self, input_ids: torch.Tensor, **others: Any) -> BaseModelOutputWithPooling:
+            features = {"input_ids": input_ids, **others}
+            hidden = torch.from_numpy(encode({name: features[name].numpy() for name in names}))  # (B, L, D)
+            pooled = None if self.pooler is None else self.pooler(hidden)
+            return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+    setattr(classifier, classifier.base_model_prefix, Encoder())
 
 
 def _load(installed: InstalledModel, device: str) -> CrossEncoder:

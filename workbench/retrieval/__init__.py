@@ -12,6 +12,7 @@ from workbench.errors import ConfigError
 from workbench.filters import parse_filter
 from workbench.retrieval.dense import DenseRetriever
 from workbench.retrieval.diversity import Diversity
+from workbench.retrieval.documents import DocumentFusionRetriever, fuse_documents
 from workbench.retrieval.expansion import Expansion
 from workbench.retrieval.fitting import FusionFit, fit_fusion
 from workbench.retrieval.fusion import (
@@ -32,6 +33,7 @@ __all__ = [
     "Calibration",
     "DenseRetriever",
     "Diversity",
+    "DocumentFusionRetriever",
     "Expansion",
     "FusionFit",
     "FusionRetriever",
@@ -44,6 +46,7 @@ __all__ = [
     "fit_method",
     "fuse_by_rank",
     "fuse_convex",
+    "fuse_documents",
     "fuse_log_odds",
     "narrow",
 ]
@@ -63,6 +66,8 @@ def build_retriever(
             return _build_part(config, collection, embedder)
         case FusionConfig(parts=parts, pool=pool):
             built = [_build_part(part, collection, embedder) for part in parts]
+            if config.unit == "document":
+                return DocumentFusionRetriever(built, collection, damping=config.damping, pool=pool)
             return FusionRetriever(built, collection, _choose_fuse(config, fit), pool=pool)
         case _:
             assert_never(config)

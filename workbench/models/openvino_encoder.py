@@ -1,6 +1,6 @@
-"""The encoder of an embedder on OpenVINO: 3 times torch's speed on a CPU that multiplies bfloat16, same features in.
+"""The encoder of an embedder or reranker on OpenVINO: 3 times torch's speed on a CPU that multiplies bfloat16.
 
-Not an embedder: pooling and normalising stay with sentence-transformers, in float32. The conversion is torch's trace
+Neither of the two: pooling, norm and a reranker's head stay with torch, in float32. The conversion is torch's trace
 through OpenVINO's own front end, no hub and no `ovc`. It is kept below WORKBENCH_HOME, checked on every opening.
 `import openvino` sends a message home and writes a client id wherever the package `openvino_telemetry` is installed,
 and pip installs it along: so this is the one file that imports it, and it makes that package unimportable first.
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import warnings
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+Backend = Literal["auto", "torch", "openvino"]
+EMBEDDER_KNOB, RERANKER_KNOB = "models.embedder_backend", "models.reranker_backend"
 TELEMETRY = "openvino_telemetry"
 FILES = ("model.xml", "model.bin")
+_OPENING = threading.Lock()  # `cache` alone would let two threads make a Core each
 MOST_DIFFERENT = 1e-3  # of a token's float32 values, torch against OpenVINO; seen: 5e-6
 
 
@@ -39,51 +44,78 @@ def has_openvino() -> bool:
     return "openvino" in sys.modules or find_spec("openvino") is not None
 
 
-def import_openvino() -> ModuleType:
+def takes_openvino(backend: Backend, *, device: str) -> bool:
+    """Whether OpenVINO computes a model on the torch device `device`; auto: on a CPU where it is installed."""
+    return backend == "openvino" or (backend == "auto" and device == "cpu" and has_openvino())
+
+
+def import_openvino(knob: str = EMBEDDER_KNOB) -> ModuleType:
     """Return the package, with its telemetry made unimportable before it could start.
 
+    Args:
+        knob: the config's key that asks for it, for the message.
     Raises:
         ConfigError: it is not installed, or somebody else imported it with its telemetry on.
     """
     if not has_openvino():
         raise ConfigError(
-            "models.embedder_backend is 'openvino', but OpenVINO is not installed; install it: "
-            "pip install 'workbench[cpu]', or take: --set models.embedder_backend=torch"
+            f"{knob} is 'openvino', but OpenVINO is not installed; install it: "
+            f"pip install 'workbench[cpu]', or take: --set {knob}=torch"
         )
     if "openvino" not in sys.modules:
         sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # the documented way to make an import fail
     elif sys.modules.get(TELEMETRY) is not None:
         raise ConfigError(
             f"openvino was imported before workbench, with {TELEMETRY} on, which sends messages out; remove it: "
-            "pip uninstall openvino-telemetry, or take: --set models.embedder_backend=torch"
+            f"pip uninstall openvino-telemetry, or take: --set {knob}=torch"
         )
     return import_module("openvino")
+
+
+def open_core(knob: str) -> Any:
+    """Return this process's one `openvino.Core`, which is never let go.
+
+    A Core's CPU plugin puts an alternate signal stack of its own under the thread that first uses it, and frees it when
+    it goes. Of two Cores let go oldest first, the second puts the first one's freed stack back, and since CPython
+    handles every signal on the alternate stack, the next Ctrl-C ends in SIGSEGV (seen with OpenVINO 2026.4.1).
+
+    Raises:
+        ConfigError: as `import_openvino`.
+    """
+    with _OPENING:
+        import_openvino(knob)
+        return _one_core()
+
+
+@cache
+def _one_core() -> Any:
+    return import_module("openvino").Core()
 
 
 class OpenVinoEncoder:
     """A transformer's last hidden states. Threads may share it: every call brings its own request."""
 
-    def __init__(self, model: PreTrainedModel, installed: InstalledModel, *, names: Collection[str]) -> None:
+    def __init__(self, model: PreTrainedModel, installed: InstalledModel, *, names: Collection[str], knob: str) -> None:
         """Convert the model, or open what an earlier conversion left, and compile it for this CPU.
 
         Args:
             model: in float32, on the CPU.
             names: the features it reads, in this order.
+            knob: the config's key that chose OpenVINO, for messages.
         Raises:
             ConfigError: OpenVINO is not installed.
             ModelIntegrityError: OpenVINO cannot convert the model, or computes something else than torch does.
         """
         import torch
 
-        openvino = import_openvino()
-        core = openvino.Core()
+        core = open_core(knob)
         self._names = tuple(names)
         capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = "bfloat16" if "BF16" in capabilities else "float32"
-        version = openvino.__version__.split("-")[0]
+        version = import_openvino(knob).__version__.split("-")[0]
         folder = home() / "openvino" / f"{installed.fingerprint[:32]}-{version}"
         if not _is_whole(folder):
-            _convert(model, folder, self._names, core)
+            _convert(model, folder, self._names, core, knob)
         self._compiled = core.compile_model(
             folder / FILES[0],
             "CPU",
@@ -116,8 +148,8 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _convert(model: PreTrainedModel, folder: Path, names: tuple[str, ...], core: Any) -> None:
-    openvino = import_openvino()
+def _convert(model: PreTrainedModel, folder: Path, names: tuple[str, ...], core: Any, knob: str) -> None:
+    openvino = import_openvino(knob)
     try:
         converted = _trace(model, names)
         _compare(model, core.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), names)
@@ -125,7 +157,7 @@ def _convert(model: PreTrainedModel, folder: Path, names: tuple[str, ...], core:
         reason = " ".join(str(error).split())[:300]
         raise ModelIntegrityError(
             f"{type(model).__name__} cannot be computed by OpenVINO {openvino.__version__}: {reason}; "
-            "take: --set models.embedder_backend=torch"
+            f"take: --set {knob}=torch"
         ) from error
     with new_folder(folder) as target:
         openvino.save_model(converted, target / FILES[0], compress_to_fp16=False)
@@ -182,9 +214,12 @@ def _example(names: tuple[str, ...], *, rows: int, length: int, model: PreTraine
     generator = torch.Generator().manual_seed(0)
     mask = torch.ones(rows, length, dtype=torch.long)
     mask[-1, length - length // 4 :] = 0
+    types = torch.zeros(rows, length, dtype=torch.long)
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        types[:, length // 2 :] = 1  # as of a question and a passage
     features = {
         "input_ids": torch.randint(5, int(model.config.vocab_size), (rows, length), generator=generator),
         "attention_mask": mask,
-        "token_type_ids": torch.zeros(rows, length, dtype=torch.long),
+        "token_type_ids": types,
     }
     return [features[name] for name in names]

@@ -16,7 +16,8 @@ from workbench.gates.forgetting import load_probes
 from workbench.gates.runner import probe_ids
 from workbench.models import HfChatTokenizer, InstalledModel, find_model, load_generator
 from workbench.models.activation import read_invocation, write_invocation
-from workbench.models.adapters import adapter_active, attach_adapter, create_adapter, read_adapter, save_passport
+from workbench.models.adapters import adapter_active, attach_adapter, read_adapter, save_passport
+from workbench.models.lora_methods import create_adapter
 from workbench.models.merging import compare_logits, read_logits, write_merged
 from workbench.models.prefix import assemble_batch, compute_prefix
 from workbench.prompting import QUESTION_MARK, PromptBuilder
@@ -34,7 +35,7 @@ def save_random(folder: Path, base: InstalledModel, *, acts_from: str, std: floa
     """Save an adapter whose B is random, so that it is not zero."""
     model, tokenizer = load(base)
     recipe = RecipeConfig(r=8, alpha=16)
-    wrapped = create_adapter(model, "x", recipe, seed=0)
+    wrapped = create_adapter(model, "x", recipe, seed=0).model
     for name, parameter in wrapped.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=std)

@@ -94,7 +94,7 @@ def _in_four_bits(device: str, dtype: torch.dtype) -> dict[str, Any]:
         raise ConfigError("models.quantize is 'nf4', which needs the package bitsandbytes: pip install bitsandbytes")
     from transformers import BitsAndBytesConfig
 
-    quantized = BitsAndBytesConfig(
+    quantized = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from workbench.cli import app
@@ -83,3 +84,10 @@ def test_the_example_config_is_valid(tmp_path: Path) -> None:
     (example,) = fenced(section("Your own corpus"), "yaml")
     (tmp_path / "mine.yaml").write_text(example, encoding="utf-8")
     assert load_config(tmp_path / "mine.yaml").name == "mine"
+
+
+def test_the_training_example_is_valid() -> None:
+    (example,) = fenced(section("Training"), "yaml")
+    training = TrainingConfig.model_validate(YAML(typ="safe").load(example)["training"])
+    assert len(training.combinations("reader")) == 3
+    assert training.recipe("closed_book").keep == "last"

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate import DistributedType
 
 from workbench.bench import Bench
 from workbench.config import load_config
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, TrainingError
+from workbench.training.loop import _refuse_sharding
 
 LAUNCH = [
     sys.executable,
@@ -49,3 +51,9 @@ def test_only_training_runs_in_several_processes(experiment: Path, monkeypatch: 
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"2 were launched; launch `workbench train`"):
         Bench(load_config(experiment)).run()
+
+
+@pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
+def test_a_launcher_that_would_shard_the_model_is_refused(kind: DistributedType) -> None:
+    with pytest.raises(TrainingError, match=f"set to {kind.value}, but each process here holds the whole model"):
+        _refuse_sharding(kind)

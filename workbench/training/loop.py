@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from safetensors.torch import save_file
 from tqdm import tqdm
 
@@ -81,6 +81,7 @@ class _Training:
         self.tell = tell
         self.job, self.folder, self.fresh, self.model = job, folder, fresh, fresh.model
         self.accelerator = Accelerator(cpu=self.model.device.type == "cpu")
+        _refuse_sharding(self.accelerator.distributed_type)
         self.parameters: Parameters = {
             name: tensor for name, tensor in self.model.named_parameters() if tensor.requires_grad
         }
@@ -236,6 +237,15 @@ class _Training:
     def _tokens_a_second(self) -> float:
         seconds = self.progress.seconds + time.perf_counter() - self._resumed_at
         return self.progress.tokens / max(seconds, 1e-9)
+
+
+def _refuse_sharding(kind: DistributedType) -> None:
+    """Raise TrainingError where the launcher's config would shard the model: it would be ignored without a word."""
+    if kind not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
+        raise TrainingError(
+            f"the launcher is set to {kind.value}, but each process here holds the whole model and shares the batch; "
+            f"launch with --multi_gpu alone, and for a base that is too large set models.quantize: nf4"
+        )
 
 
 def _prepare_model(model: Any, *, checkpointing: bool, compile_: bool) -> None:

@@ -1,14 +1,17 @@
 """Every method starts from the base's own loss, learns, and leaves the base as it was."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 
 from tests.tiny import load_tiny, make_job
 from workbench.config import RecipeConfig
 from workbench.generation import LocalGenerator
+from workbench.models.adapters import peft_quieted
 from workbench.models.lora_methods import create_adapter
 from workbench.models.prefix import PrefixStore
 from workbench.training import train_adapter
@@ -46,6 +49,25 @@ def test_the_adapter_on_disk_is_the_one_that_was_measured(tmp_path: Path, method
     loss = CompletionLoss(engine._model, adapter="reader", prefixes=PrefixStore(max_bytes=0, evict=False), pad_id=0)
     engine._model.set_adapter("reader")
     assert loss.per_example(job.held_out) == pytest.approx(progress.held_out_rows["kept"], rel=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_peft_loads_it_by_itself_to_equal_losses(tmp_path: Path, method: str) -> None:
+    model, tokenizer = load_tiny()
+    progress = train(tmp_path, method=method, epochs=4, learning_rate=2e-3)
+    with peft_quieted():
+        theirs = PeftModel.from_pretrained(model, str(tmp_path / "adapter"))
+    job = make_job(tokenizer, acts_from="prompt")
+    loss = CompletionLoss(theirs, adapter="default", prefixes=PrefixStore(max_bytes=0, evict=False), pad_id=0)
+    theirs.eval()
+    assert loss.per_example(job.held_out) == pytest.approx(progress.held_out_rows["kept"], rel=1e-4)
+
+
+def test_an_adapters_config_holds_no_path_and_no_chance(tmp_path: Path) -> None:
+    train(tmp_path, epochs=1)
+    config = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] is None
+    assert config["target_modules"] == sorted(config["target_modules"])
 
 
 def test_pissa_is_saved_at_twice_the_rank(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ class FreshAdapter:
         tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
         config: LoraConfig = copy(self.model.peft_config[self.name])
         config.init_lora_weights, config.eva_config = True, None  # where it started is no matter to who loads it
+        config.target_modules = sorted(config.target_modules or ())  # a set's order differs from run to run
+        config.base_model_name_or_path = None  # a path of this machine; the passport holds the base's fingerprint
         if not self._start:
             return tensors, config
         # W = W_rest + B0 A0, so W_rest + B A = W + [B, -B0] [A; A0].

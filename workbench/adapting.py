@@ -190,7 +190,7 @@ class Adapters:
 
     def _job(self, name: str, recipe: RecipeConfig) -> tuple[TrainingJob, Lessons]:
         parts = self.parts
-        lessons = self._lessons.prepare(name)
+        lessons = self._lessons.prepare(name, recipe)
         rows = plant_canaries(lessons.train.rows, self._canaries, parts.tokenizer, acts_from=recipe.acts_from)
         job = TrainingJob(
             name=name,

@@ -63,19 +63,23 @@ class LessonPlan:
         """Take `dataset` for where the rows of an adapter with `examples: dataset` lie, built if need be."""
         self.parts = parts
         self._finder, self._dataset = finder, dataset
+        self._made: dict[tuple[str, RecipeConfig], Lessons] = {}
 
-    def prepare(self, name: str) -> Lessons:
-        """Return the lessons of adapter `name`.
+    def prepare(self, name: str, recipe: RecipeConfig) -> Lessons:
+        """Return the lessons of adapter `name` as `recipe` wants them; made once.
 
         Raises:
             SensitiveDataError: a row holds secrets or personal data that training.allow_findings does not name.
         """
-        training = self.parts.config.training
-        adapter, recipe = training.adapters[name], training.recipe(name)
+        if (name, recipe) not in self._made:
+            self._made[name, recipe] = self._make(self.parts.config.training.adapters[name], recipe)
+        return self._made[name, recipe]
+
+    def _make(self, adapter: AdapterConfig, recipe: RecipeConfig) -> Lessons:
         train, held_out = (self._rows(adapter, recipe, split) for split in (Split.TRAIN, Split.DEV))
         texts = (_as_dataset_row(row) for row in (*train.made, *held_out.made))
         source = self._dataset(adapter) if adapter.examples == "dataset" else self.parts.config.questions.path
-        refuse_sensitive(scan_rows(texts), training.allow_findings, source=str(source))
+        refuse_sensitive(scan_rows(texts), self.parts.config.training.allow_findings, source=str(source))
         return Lessons(*(encode_rows(rows, self.parts.tokenizer, recipe) for rows in (train, held_out)))
 
     def _rows(self, adapter: AdapterConfig, recipe: RecipeConfig, split: Split) -> Rows:

@@ -125,15 +125,12 @@ class Adapters:
         training, stage = self.parts.config.training, self._grid_stage(name)
 
         def work(folder: Path) -> dict[str, Any]:
-            whole, _ = self._job(name, training.recipe(name))
-            n_rows = max(1, round(len(whole.rows) * training.grid_share))
-            few = replace(whole, rows=tuple(draw(whole.rows, n_rows, seed=whole.seed)))
-            return search_grid(
-                few.recipe,
-                training.combinations(name),
-                folder,
-                lambda recipe, place: self._run_job(replace(few, recipe=recipe), place),
-            )
+            def train(recipe: RecipeConfig, place: Path) -> Progress:
+                whole, _ = self._job(name, recipe)
+                n_rows = max(1, round(len(whole.rows) * training.grid_share))
+                return self._run_job(replace(whole, rows=tuple(draw(whole.rows, n_rows, seed=whole.seed))), place)
+
+            return search_grid(training.recipe(name), training.combinations(name), folder, train)
 
         return self._run.stage(*stage, work, together=True)[0]
 

@@ -63,7 +63,7 @@ class LessonPlan:
         """Take `dataset` for where the rows of an adapter with `examples: dataset` lie, built if need be."""
         self.parts = parts
         self._finder, self._dataset = finder, dataset
-        self._made: dict[tuple[str, RecipeConfig], Lessons] = {}
+        self._made: dict[tuple[object, ...], Lessons] = {}
 
     def prepare(self, name: str, recipe: RecipeConfig) -> Lessons:
         """Return the lessons of adapter `name` as `recipe` wants them; made once.
@@ -71,9 +71,10 @@ class LessonPlan:
         Raises:
             SensitiveDataError: a row holds secrets or personal data that training.allow_findings does not name.
         """
-        if (name, recipe) not in self._made:
-            self._made[name, recipe] = self._make(self.parts.config.training.adapters[name], recipe)
-        return self._made[name, recipe]
+        key = (name, recipe.max_tokens, recipe.max_examples, recipe.acts_from)  # all that rows hang on
+        if key not in self._made:
+            self._made[key] = self._make(self.parts.config.training.adapters[name], recipe)
+        return self._made[key]
 
     def _make(self, adapter: AdapterConfig, recipe: RecipeConfig) -> Lessons:
         train, held_out = (self._rows(adapter, recipe, split) for split in (Split.TRAIN, Split.DEV))

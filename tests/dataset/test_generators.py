@@ -86,7 +86,9 @@ def test_reader_rows_hold_the_right_passage_or_say_that_none_does() -> None:
 
 def test_a_document_of_one_section_or_of_nothing_is_no_trouble() -> None:
     lone = make_document("lone.md", "# Lone gauge\n\nThe lone gauge weighs 4 tons without its lid.")
-    rows = list(make_rows(make_workshop((lone, make_document("empty.md", "   ")), generators=("headings", "questions"))))
+    rows = list(
+        make_rows(make_workshop((lone, make_document("empty.md", "   ")), generators=("headings", "questions")))
+    )
     assert {row.generator for row in rows} == {"questions"}
 
 

@@ -57,13 +57,13 @@ def test_a_near_copy_of_a_test_question_is_dropped_and_counted(bench: Bench, tmp
 def test_all_test_questions_count_for_overlap_whatever_the_limit(experiment: Path, tmp_path: Path) -> None:
     limited = Bench(load_config(experiment, overrides=["questions.limit=1"]), out=tmp_path / "o").parts.questions
     assert len(limited.test) == 2
-    assert len(limited.test_texts) == 13
+    assert len(limited.test_texts) == 12
 
 
 def test_equal_settings_give_equal_bytes_and_another_seed_does_not(experiment: Path, tmp_path: Path) -> None:
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
         config = load_config(experiment, overrides=[*FAST, f"seed={seed}"])
-        bench = Bench(config, out=tmp_path / f"run-{name}")
+        bench = Bench(config, out=tmp_path / ("run-two" if name == "two" else "run"))
         build_dataset(bench.parts, bench.finder, tmp_path / name)
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
     assert len(files) == 4
@@ -120,7 +120,7 @@ def test_the_command_line_builds_shows_and_converts(experiment: Path, tmp_path: 
     command = ["dataset", "build", str(experiment), "--out", str(tmp_path / "out"), "--set", "dataset.forms=4"]
     built = runner.invoke(app, command)
     assert built.exit_code == 0, built.output
-    assert "round_trip" in built.output
+    assert "generator" in built.output and "kept" in built.output
     assert "6 of 6 answers of training questions stand in a fact (100%)" in built.output
     folder = str(tmp_path / "out/dataset")
     shown = runner.invoke(app, ["dataset", "show", folder, "-n", "2", "--generator", "reader"])

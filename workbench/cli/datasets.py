@@ -35,8 +35,9 @@ def build(
 
     bench = Bench(loaded, out=out)
     folder = bench.run_folder.path("dataset")
+    finder = bench.finder  # indexes, with a progress bar of its own
     with _progress() as show_progress:
-        manifest = build_dataset(bench.parts, bench.finder, folder, on_progress=show_progress)
+        manifest = build_dataset(bench.parts, finder, folder, on_progress=show_progress)
     _show_counts(manifest)
     typer.echo(f"dataset: {folder}")
 
@@ -102,7 +103,7 @@ def _show_counts(manifest: Manifest) -> None:
     from rich.table import Table
 
     reasons = sorted({reason for count in manifest.generators.values() for reason in count.dropped})
-    table = Table("generator", "made", "kept", *reasons)
+    table = Table("generator", "made", "kept", *(reason.replace("_", " ") for reason in reasons))
     for name, count in manifest.generators.items():
         cells = (str(count.dropped.get(reason, 0) or "") for reason in reasons)
         table.add_row(name, str(count.made), str(count.kept), *cells)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from workbench.config import AdapterConfig, RecipeConfig
 from workbench.contracts import Finder
+from workbench.curation import Progress as Progressing
 from workbench.curation import build_dataset
 from workbench.dataset import read_manifest
 from workbench.gates import (
@@ -75,17 +76,18 @@ class Adapters:
         """Return the folder of the rows that `adapter` learns from; the run's own are built if they are not there."""
         if adapter.dataset is not None:
             return adapter.dataset
-        self._built()
-        return self._run.path(f"{DATASET}/{ROWS}")
+        return self.build_dataset()
 
-    def _built(self) -> dict[str, Any]:
-        """Build the run's own dataset unless that was done with the same inputs; return its manifest."""
+    def build_dataset(self, on_progress: Progressing = lambda *_: None) -> Path:
+        """Build the run's own dataset unless that was done with the same inputs; return its folder."""
         inputs = dataset_inputs(self.parts, collection=self._collection(), fit=self._fit())
 
         def build(folder: Path) -> dict[str, Any]:
-            return build_dataset(self.parts, self._finder(), folder / ROWS).model_dump(mode="json")
+            manifest = build_dataset(self.parts, self._finder(), folder / ROWS, on_progress=on_progress)
+            return {"rows": manifest.row_fingerprint}
 
-        return self._run.stage(DATASET, inputs, build)[0]
+        self._run.stage(DATASET, inputs, build)
+        return self._run.path(f"{DATASET}/{ROWS}")
 
     def is_trained(self, name: str) -> bool:
         """Whether adapter `name` was trained with the inputs as they are now."""

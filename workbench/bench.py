@@ -19,6 +19,7 @@ from workbench.adapting import Adapters
 from workbench.config import ExperimentConfig, dump_config
 from workbench.contracts import Finder
 from workbench.corpus import chunk_documents, cutter_version
+from workbench.curation import Progress as Progressing
 from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.calibration import summarise_refusals
@@ -139,6 +140,10 @@ class Bench:
             fit=lambda: self.fitted,
             finder=lambda: self.finder,
         )
+
+    def build_dataset(self, on_progress: Progressing = lambda *_: None) -> Path:
+        """Make training rows from the documents unless that was done; return the dataset's folder."""
+        return self._adapters.build_dataset(on_progress)
 
     def train(self) -> dict[str, dict[str, Any]]:
         """Train the adapters the arms name; return what each stage recorded."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 datasets_app = typer.Typer(help="Make, show and convert training datasets.", no_args_is_help=True)
 
-DatasetFolder = Annotated[Path, typer.Argument(help="a dataset's folder, for example runs/quickstart/dataset")]
+DatasetFolder = Annotated[Path, typer.Argument(help="a dataset's folder, for example runs/quickstart/dataset/rows")]
 
 
 @datasets_app.command()
@@ -26,19 +26,18 @@ def build(
     out: Annotated[Path | None, typer.Option(help="the run's folder; default: runs/NAME")] = None,
     overrides: Overrides = [],  # noqa: B006  (typer copies defaults)
 ) -> None:
-    """Make a dataset from the documents an experiment may train on, in OUT/dataset (indexes first if needed)."""
+    """Make a dataset from the documents an experiment may train on, in OUT/dataset/rows (indexes first if needed)."""
     from workbench.config import load_config
 
     loaded = load_config(config, overrides=overrides)
     from workbench.bench import Bench
-    from workbench.curation import build_dataset
+    from workbench.dataset import read_manifest
 
     bench = Bench(loaded, out=out)
-    folder = bench.run_folder.path("dataset")
-    finder = bench.finder  # indexes, with a progress bar of its own
+    bench.index()  # with a progress bar of its own
     with _progress() as show_progress:
-        manifest = build_dataset(bench.parts, finder, folder, on_progress=show_progress)
-    _show_counts(manifest)
+        folder = bench.build_dataset(show_progress)
+    _show_counts(read_manifest(folder))
     typer.echo(f"dataset: {folder}")
 
 

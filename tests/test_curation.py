@@ -122,7 +122,7 @@ def test_the_command_line_builds_shows_and_converts(experiment: Path, tmp_path: 
     assert built.exit_code == 0, built.output
     assert "generator" in built.output and "kept" in built.output
     assert "6 of 6 answers of training questions stand in a fact (100%)" in built.output
-    folder = str(tmp_path / "out/dataset")
+    folder = str(tmp_path / "out/dataset/rows")
     shown = runner.invoke(app, ["dataset", "show", folder, "-n", "2", "--generator", "reader"])
     assert shown.output.count("· reader ·") == 2
     assert "[1] " in shown.output and "Q: " in shown.output

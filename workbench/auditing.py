@@ -19,11 +19,7 @@ from tqdm import tqdm
 from workbench.audit import (
     AuditReport,
     Contradiction,
-    Coverage,
-    Leak,
-    Lengths,
     Scan,
-    ShownRow,
     describe_mixture,
     find_contradictions,
     find_copies,
@@ -79,52 +75,40 @@ def audit_rows(
     steps.update()
     copies, contradictions = find_copies(rows), find_contradictions(rows)
     steps.update()
-    mixture, straddling = describe_mixture(rows), tuple(find_straddling(rows))
+    mixture = describe_mixture(rows)
     hidden = {normalise_answer(row.completion) for row in rows if row.id in scan.row_ids}
-    mixture = replace(mixture, answers=tuple((HIDDEN if a in hidden else a, n) for a, n in mixture.answers))
     steps.update()
-    leaks: tuple[Leak, ...] | None = None
-    lengths: Lengths | None = None
-    coverage: Coverage | None = None
-    shown: tuple[ShownRow, ...] = ()
-    n_unencodable, missing = 0, list[str]()
-    if parts is None:
-        missing += ["leakage: needs the experiment's questions (--config)", "coverage: needs its corpus (--config)"]
-    else:
-        questions = parts.questions
-        leaks = tuple(
-            find_leaks(rows, questions.questions, forbidden=questions.forbidden, embed=parts.embedder.embed_questions)
-        )
-        coverage = measure_coverage(
-            rows, {document.id: len(document.text) for document in parts.corpus.documents}, _chunks(parts, missing)
-        )
-    if parts is None:
-        missing.append("lengths and masks: need the generator's tokenizer (--config)")
-    else:
-        encoded = (encode or partial(encode_questions, parts=parts))(rows)
-        lengths = measure_lengths(encoded.examples, max_tokens=parts.config.training.max_tokens)
-        shown = tuple(
-            show_masks(
-                _varied([row for row in rows if row.id not in scan.row_ids], encoded.examples), parts.tokenizer.decode
-            )
-        )
-        n_unencodable = encoded.n_over_budget
-        missing += [f"lengths of {n} {task} rows" for task, n in encoded.not_encoded.items()]
-    steps.update()
-    steps.close()
-    return AuditReport(
+    report = AuditReport(
         source=source,
-        mixture=mixture,
+        mixture=replace(mixture, answers=tuple((HIDDEN if a in hidden else a, n) for a, n in mixture.answers)),
         scan=scan,
         copies=copies,
         contradictions=tuple(_hidden(one, scan) for one in contradictions),
-        straddling=straddling,
+        straddling=tuple(find_straddling(rows)),
         allowed=tuple(allow),
-        leaks=leaks,
-        lengths=lengths,
-        n_unencodable=n_unencodable,
+        not_checked=("leakage, coverage, lengths and loss masks: they need the experiment (--config)",),
+    )
+    if parts is not None:
+        report = _against_experiment(report, rows, parts, (encode or partial(encode_questions, parts=parts))(rows))
+    steps.update()
+    steps.close()
+    return report
+
+
+def _against_experiment(report: AuditReport, rows: Sequence[DatasetRow], parts: Parts, encoded: Encoded) -> AuditReport:
+    """Return the report with what an experiment's questions, corpus and tokenizer tell of the rows."""
+    missing = [f"lengths of {n} {task} rows" for task, n in encoded.not_encoded.items()]
+    questions, documents = parts.questions, {document.id: len(document.text) for document in parts.corpus.documents}
+    leaks = find_leaks(rows, questions.questions, forbidden=questions.forbidden, embed=parts.embedder.embed_questions)
+    coverage = measure_coverage(rows, documents, _chunks(parts, missing))
+    harmless = [row for row in rows if row.id not in report.scan.row_ids]
+    return replace(
+        report,
+        leaks=tuple(leaks),
+        lengths=measure_lengths(encoded.examples, max_tokens=parts.config.training.max_tokens),
+        n_unencodable=encoded.n_over_budget,
         coverage=coverage,
-        shown=shown,
+        shown=tuple(show_masks(_varied(harmless, encoded.examples), parts.tokenizer.decode)),
         not_checked=tuple(missing),
     )
 

@@ -135,7 +135,7 @@ def test_no_near_pair_is_missed_and_none_is_made_up() -> None:
         }
         found = near_duplicates(texts, threshold=threshold)
         assert {(pair.first, pair.second) for pair in found} == wanted
-        assert len(wanted) > 20
+        assert len(wanted) > 10
 
 
 def test_two_codes_are_two_facts() -> None:
@@ -242,7 +242,8 @@ def test_rows_that_are_too_long_or_all_masked_are_found() -> None:
     assert lengths.n_cut_answers == 100
     assert lengths.total.longest == 169
     assert sum(lengths.prompt_histogram) == sum(lengths.completion_histogram) == lengths.n_rows == 450
-    assert lengths.edges[-1] >= 159
+    assert lengths.prompt_bin * len(lengths.prompt_histogram) > 159
+    assert lengths.completion_histogram[5 // lengths.completion_bin] == 300
 
 
 FOREIGN = (

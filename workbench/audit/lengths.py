@@ -22,7 +22,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Lengths of all rows before anything is dropped or cut. `edges` has one more entry than each histogram."""
+    """Lengths of all rows before anything is dropped or cut. Bins are of equal width, from 0, in tokens."""
 
     n_rows: int
     max_tokens: int  # the recipe's: longer rows are dropped in training, never cut
@@ -35,8 +35,9 @@ class Lengths:
     n_lost_loss_tokens: int  # of the dropped rows
     n_cut_answers: int  # rows that a trainer which cuts at max_tokens would rob of answer tokens, perhaps of all
     all_masked: tuple[str, ...]  # ids of rows without a token that carries loss
-    edges: tuple[int, ...]
+    prompt_bin: int  # tokens a bin
     prompt_histogram: tuple[int, ...]  # rows a bin, by tokens without loss
+    completion_bin: int
     completion_histogram: tuple[int, ...]  # by tokens with loss
 
 
@@ -50,7 +51,7 @@ def measure_lengths(examples: Sequence[TrainingExample], *, max_tokens: int) -> 
     totals = [len(example.token_ids) for example in examples]
     prompts = [total - loss for total, loss in zip(totals, learned, strict=True)]
     long = [place for place, total in enumerate(totals) if total > max_tokens]
-    width = max(1, -(-max([*prompts, *learned], default=1) // N_BINS))
+    prompt_bin, completion_bin = (max(counts, default=0) // N_BINS + 1 for counts in (prompts, learned))
     return Lengths(
         n_rows=len(examples),
         max_tokens=max_tokens,
@@ -63,9 +64,10 @@ def measure_lengths(examples: Sequence[TrainingExample], *, max_tokens: int) -> 
         n_lost_loss_tokens=sum(learned[place] for place in long),
         n_cut_answers=sum(any(examples[place].loss_mask[max_tokens:]) for place in long),
         all_masked=tuple(example.question_id for example, loss in zip(examples, learned, strict=True) if not loss),
-        edges=tuple(width * number for number in range(N_BINS + 1)),
-        prompt_histogram=_histogram(prompts, width),
-        completion_histogram=_histogram(learned, width),
+        prompt_bin=prompt_bin,
+        prompt_histogram=_histogram(prompts, prompt_bin),
+        completion_bin=completion_bin,
+        completion_histogram=_histogram(learned, completion_bin),
     )
 
 
@@ -80,5 +82,5 @@ def _spread(counts: Sequence[int]) -> Spread:
 def _histogram(counts: Sequence[int], width: int) -> tuple[int, ...]:
     bins = [0] * N_BINS
     for count in counts:
-        bins[min(count // width, N_BINS - 1)] += 1
+        bins[count // width] += 1
     return tuple(bins)

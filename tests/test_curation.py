@@ -73,17 +73,6 @@ def test_equal_settings_give_equal_bytes_and_another_seed_does_not(experiment: P
     assert str(tmp_path) not in (tmp_path / "one/dataset.json").read_text()
 
 
-def test_more_forms_keep_the_rows_of_fewer(experiment: Path, tmp_path: Path) -> None:
-    kept: list[set[str]] = []
-    for forms in (2, 6, 12):
-        overrides = ["dataset.filters.round_trip=null", f"dataset.forms={forms}", "dataset.dev=0"]
-        overrides.append("dataset.generators=[questions, statements, cloze, reversed]")
-        bench = Bench(load_config(experiment, overrides=overrides), out=tmp_path / "run")
-        build_dataset(bench.parts, bench.finder, tmp_path / "d")
-        kept.append({row.id for row in read_dataset(tmp_path / "d")})
-    assert kept[0] < kept[1] < kept[2]
-
-
 def test_it_serves_as_a_stage_of_a_run(bench: Bench, tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
 

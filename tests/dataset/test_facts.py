@@ -92,6 +92,7 @@ def test_forms_of_a_fact_differ_and_all_state_or_answer_it() -> None:
         assert len({(form.question, form.completion) for form in forms}) >= 14
         assert {form.task for form in forms[:3]} == {Task.CLOSED_BOOK, Task.TEXT}
         for form in forms:
+            assert "{" not in form.question + form.completion
             if form.generator is GeneratorName.STATEMENTS:
                 assert fact.value.lower() in form.completion.lower()
             elif form.generator is not GeneratorName.REVERSED:

@@ -5,10 +5,12 @@ from itertools import combinations
 
 import pytest
 
+from tests.dataset.samples import make_workshop
 from workbench.audit import find_personal_data, find_secrets
 from workbench.config import FilterConfig
 from workbench.dataset import Criteria, Drop
 from workbench.dataset.filters import FILTERS, filter_rows
+from workbench.dataset.generators import make_rows
 from workbench.dataset.similarity import similar_pairs
 from workbench.rows import DatasetRow, Task, Turn
 from workbench.types import Chunk, Hit, Span
@@ -109,6 +111,15 @@ def test_the_last_user_turn_of_a_conversation_counts_as_its_question() -> None:
     turns = (Turn(role="user", content="What does the large brass gauge cost in spring?"),)
     _, dropped = filter_rows([row("", "9", task=Task.CHAT, turns=turns)], criteria())
     assert [reason for _, reason in dropped] == [Drop.OVERLAP]
+
+
+def test_more_forms_keep_the_rows_of_fewer() -> None:
+    kept: list[set[str]] = []
+    for forms in (2, 6, 12):
+        shop = make_workshop(forms=forms, generators=("questions", "statements", "cloze", "reversed"))
+        staying, _ = filter_rows(list(make_rows(shop)), criteria(round_trip=None))
+        kept.append({one.id for one in staying})
+    assert kept[0] < kept[1] < kept[2]
 
 
 def test_every_reason_has_its_filter() -> None:

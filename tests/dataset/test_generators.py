@@ -10,6 +10,7 @@ from workbench.config import GeneratorName
 from workbench.dataset.generators import GENERATORS, make_rows
 from workbench.rows import DatasetRow, Task
 
+NYLON_PIN = "a red nylon pin"
 TEXTS = {document.id: document.text for document in DOCUMENTS}
 
 
@@ -28,7 +29,7 @@ def test_every_generator_stands_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("name", "question", "answer"),
     [
-        (GeneratorName.QUESTIONS, "Which number does one enter (Corvel 40, Steps)?", "7586"),
+        (GeneratorName.QUESTIONS, "By what is the rotor held during transport (Corvel 40, Lifting)?", NYLON_PIN),
         (GeneratorName.HEADINGS, "Which section comes after “Codes” in “Corvel 40 meter: site handbook”?", "Data"),
         (GeneratorName.DEFINITIONS, "What is a damper (Corvel 40)?", "a rubber part of the flap"),
         (GeneratorName.CONNECTORS, "Corvel 40, Safety: Why is it that the gate stays shut?", "rats like grease"),

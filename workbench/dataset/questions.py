@@ -44,11 +44,8 @@ def _relation(fact: Fact, rng: random.Random) -> list[tuple[str, str]]:
     s, a, about = fact.subject, fact.attribute, fact.source.about
     on = "" if fact.source.topic in s else f" ({fact.place})"
     lead = "" if not on else rng.choice(_LEADS).format(a=about)
-    usual = list(
-        USUAL.get(
-            a, (f"Which {a} does {s} have?", f"What is given as the {a} of {s}?", f"{upper_first(s)}: which {a}?")
-        )
-    )
+    common = (f"Which {a} does {s} have?", f"What is given as the {a} of {s}?", f"{upper_first(s)}: which {a}?")
+    usual = [wording.format(s=s) for wording in USUAL[a]] if a in USUAL else list(common)
     rng.shuffle(usual)
     first = f"Which {a} belongs to {s}{on}?" if s.startswith("“") else f"What is the {a} of {s}{on}?"
     return [

@@ -6,12 +6,9 @@ checked; what was not is said in the report.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import ValidationError
 from tqdm import tqdm
@@ -31,27 +28,19 @@ from workbench.audit import (
     show_masks,
 )
 from workbench.audit.page import render_audit
-from workbench.config import ExperimentConfig
-from workbench.errors import PromptBudgetError, QuestionFileError
+from workbench.config import ExperimentConfig, RecipeConfig
+from workbench.dataset import read_dataset
+from workbench.errors import QuestionFileError
 from workbench.evaluation import normalise_answer
 from workbench.parts import Parts
-from workbench.rows import DatasetRow, RowPassage, Task
+from workbench.rows import DatasetRow
 from workbench.runs import write_atomically, write_json
-from workbench.training import Row, Rows, encode_rows
-from workbench.types import Chunk, Hit, Span, TrainingExample
+from workbench.training import build_from_dataset, encode_rows
+from workbench.types import Span, TrainingExample
 
-ROWS_FOLDER = "rows"  # Arrow, below a dataset's folder
 N_SHOWN = 6  # rows shown token by token
 HIDDEN = "[hidden: holds a finding]"
 NO_LIMIT = 1 << 30  # tokens
-
-
-class Encoded(NamedTuple):
-    """Examples of any length, and what gave none."""
-
-    examples: Sequence[TrainingExample]
-    n_over_budget: int  # rows over prompt.max_tokens
-    not_encoded: Mapping[str, int]  # rows a task, of tasks the encoding does not know
 
 
 def audit_rows(
@@ -60,7 +49,6 @@ def audit_rows(
     source: str,
     allow: Collection[str] = (),
     parts: Parts | None = None,
-    encode: Callable[[Sequence[DatasetRow]], Encoded] | None = None,
 ) -> AuditReport:
     """Audit rows as far as what is given allows.
 
@@ -68,7 +56,6 @@ def audit_rows(
         source: the dataset as the user named it.
         allow: kinds of secrets and personal data that stop no training.
         parts: the experiment's corpus, questions, embedder and tokenizer; None: only the rows themselves are checked.
-        encode: rows → examples without a limit on length; default: training's own code for questions.
     """
     steps = tqdm(total=4, desc="audit", leave=False)
     scan = scan_rows(rows)
@@ -89,15 +76,16 @@ def audit_rows(
         not_checked=("leakage, coverage, lengths and loss masks: they need the experiment (--config)",),
     )
     if parts is not None:
-        report = _against_experiment(report, rows, parts, (encode or partial(encode_questions, parts=parts))(rows))
+        report = _against_experiment(report, rows, parts)
     steps.update()
     steps.close()
     return report
 
 
-def _against_experiment(report: AuditReport, rows: Sequence[DatasetRow], parts: Parts, encoded: Encoded) -> AuditReport:
+def _against_experiment(report: AuditReport, rows: Sequence[DatasetRow], parts: Parts) -> AuditReport:
     """Return the report with what an experiment's questions, corpus and tokenizer tell of the rows."""
-    missing = [f"lengths of {n} {task} rows" for task, n in encoded.not_encoded.items()]
+    missing: list[str] = []
+    examples, n_over_budget = _encode(rows, parts)
     questions, documents = parts.questions, {document.id: len(document.text) for document in parts.corpus.documents}
     leaks = find_leaks(rows, questions.questions, forbidden=questions.forbidden, embed=parts.embedder.embed_questions)
     coverage = measure_coverage(rows, documents, _chunks(parts, missing))
@@ -105,10 +93,10 @@ def _against_experiment(report: AuditReport, rows: Sequence[DatasetRow], parts: 
     return replace(
         report,
         leaks=tuple(leaks),
-        lengths=measure_lengths(encoded.examples, max_tokens=parts.config.training.max_tokens),
-        n_unencodable=encoded.n_over_budget,
+        lengths=measure_lengths(examples, max_tokens=parts.config.training.max_tokens),
+        n_unencodable=n_over_budget,
         coverage=coverage,
-        shown=tuple(show_masks(_varied(harmless, encoded.examples), parts.tokenizer.decode)),
+        shown=tuple(show_masks(_varied(harmless, examples), parts.tokenizer.decode)),
         not_checked=tuple(missing),
     )
 
@@ -138,15 +126,11 @@ def read_rows(path: Path) -> list[DatasetRow]:
     """Read a dataset's folder, or a file of JSON lines, one `DatasetRow` each.
 
     Raises:
+        DatasetError: the folder holds no dataset, or a damaged one.
         QuestionFileError: nothing is there, or a line is not a row; the message names file and line.
     """
     if path.is_dir():
-        from datasets import Dataset
-
-        if not (path / ROWS_FOLDER).is_dir():
-            raise QuestionFileError(f"{path} holds no dataset; make one: workbench dataset build CONFIG")
-        table = Dataset.load_from_disk(str(path / ROWS_FOLDER))
-        return [DatasetRow.model_validate(record) for record in table]
+        return list(read_dataset(path))
     if not path.exists():
         raise QuestionFileError(f"{path} does not exist; make a dataset: workbench dataset build CONFIG")
     rows = []
@@ -163,27 +147,13 @@ def read_rows(path: Path) -> list[DatasetRow]:
     return rows
 
 
-def encode_questions(rows: Sequence[DatasetRow], parts: Parts) -> Encoded:
-    """Encode closed-book and reader rows as training does, without its limit on length."""
-    made, others = Rows(), Counter[str]()
-    for row in rows:
-        if row.task in (Task.CLOSED_BOOK, Task.READER):
-            try:
-                prompt = parts.builder.build(row.question, tuple(_as_hit(passage) for passage in row.passages))
-            except PromptBudgetError:
-                made.n_too_long += 1
-            else:
-                made.made.append(Row(row.id, prompt, row.completion))
-        else:
-            others[row.task] += 1
-    recipe = parts.config.training.model_copy(update={"max_tokens": NO_LIMIT})
-    return Encoded(encode_rows(made, parts.tokenizer, recipe).rows, made.n_too_long, others)
-
-
-def _as_hit(passage: RowPassage) -> Hit:
-    id_ = f"{passage.document_id}:{passage.start}-{passage.end}"
-    chunk = Chunk(id_, passage.document_id, passage.start, passage.end, passage.text, header=passage.context)
-    return Hit(chunk, 0.0)
+def _encode(rows: Sequence[DatasetRow], parts: Parts) -> tuple[Sequence[TrainingExample], int]:
+    """Return the rows as training encodes them, without its limit on length, and how many fit no prompt."""
+    made = build_from_dataset(rows, parts.builder, parts.tokenizer, parts.config.prompt)
+    recipe = RecipeConfig.model_validate(
+        {key: getattr(parts.config.training, key) for key in RecipeConfig.model_fields} | {"max_tokens": NO_LIMIT}
+    )
+    return encode_rows(made, parts.tokenizer, recipe).rows, made.n_too_long
 
 
 def _chunks(parts: Parts, missing: list[str]) -> list[Span]:

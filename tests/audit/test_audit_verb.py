@@ -12,7 +12,7 @@ from tests.audit.rows import chat, closed, span
 from workbench.audit import blocking_findings
 from workbench.auditing import audit_rows, read_rows
 from workbench.cli.auditing import audit
-from workbench.errors import QuestionFileError
+from workbench.errors import DatasetError, QuestionFileError
 from workbench.rows import DatasetRow
 from workbench.runs import to_lines
 
@@ -44,9 +44,9 @@ def test_a_clean_dataset_passes_and_everything_is_measured(experiment: Path, tmp
     assert "teal" in result.output  # the mask, token by token
     record = json.loads(page.with_suffix(".json").read_text())
     assert record["coverage"]["n_touched_documents"] == 2
-    assert (record["lengths"]["n_rows"], record["lengths"]["max_tokens"]) == (2, 2000)
-    assert [row["row"] for row in record["shown"]] == ["a", "b"]
-    assert any("chat" in reason for reason in record["not_checked"])
+    assert (record["lengths"]["n_rows"], record["lengths"]["max_tokens"]) == (3, 2000)
+    assert [row["row"] for row in record["shown"]] == ["a", "c", "b"]
+    assert ["coverage of chunks" in reason for reason in record["not_checked"]] == [True]
     html = page.read_text(encoding="utf-8")
     assert html.count('class="learned"') == sum(row["n_learned"] for row in record["shown"])
     assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!#)", html) == []
@@ -92,7 +92,7 @@ def test_what_is_no_dataset_is_refused_by_line(tmp_path: Path) -> None:
     path.write_text('{"id": "a", "task": "closed_book", "completion": "x", "generator": "g"}\n', encoding="utf-8")
     with pytest.raises(QuestionFileError, match=r"bad\.jsonl:1: line: .*needs `question`"):
         read_rows(path)
-    with pytest.raises(QuestionFileError, match="holds no dataset"):
+    with pytest.raises(DatasetError, match="holds no dataset"):
         read_rows(tmp_path)
     with pytest.raises(QuestionFileError, match="does not exist"):
         read_rows(tmp_path / "none")

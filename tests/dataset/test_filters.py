@@ -1,7 +1,4 @@
-"""Every reason to drop a row, on planted rows; and the word overlap behind two of them against brute force."""
-
-import random
-from itertools import combinations
+"""Every reason to drop a row, on planted rows."""
 
 import pytest
 
@@ -11,7 +8,6 @@ from workbench.config import FilterConfig
 from workbench.dataset import Criteria, Drop
 from workbench.dataset.filters import FILTERS, filter_rows
 from workbench.dataset.generators import make_rows
-from workbench.dataset.similarity import similar_pairs
 from workbench.rows import DatasetRow, Task, Turn
 from workbench.types import Chunk, Hit, Span
 
@@ -124,16 +120,3 @@ def test_more_forms_keep_the_rows_of_fewer() -> None:
 
 def test_every_reason_has_its_filter() -> None:
     assert list(FILTERS) == list(Drop)
-
-
-@pytest.mark.parametrize("threshold", [0.6, 0.8, 1.0])
-def test_similar_pairs_are_those_of_brute_force(threshold: float) -> None:
-    rng = random.Random(3)
-    sets = [frozenset(rng.sample("abcdefgh", rng.randint(0, 6))) for _ in range(120)]
-    pairs = {
-        (n, m)
-        for n, m in combinations(range(120), 2)
-        if sets[n] and len(sets[n] & sets[m]) / len(sets[n] | sets[m]) >= threshold
-    }
-    assert set(similar_pairs(sets, threshold)) == pairs
-    assert pairs

@@ -1,4 +1,4 @@
-"""The verbs on training datasets: `workbench dataset build | show | convert`."""
+"""The verbs on training datasets: `workbench dataset build | show | convert | audit`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.app import Overrides
+from workbench.cli.auditing import audit
 
 if TYPE_CHECKING:
     from workbench.dataset import Manifest
     from workbench.rows import DatasetRow
 
-datasets_app = typer.Typer(help="Make, show and convert training datasets.", no_args_is_help=True)
+datasets_app = typer.Typer(help="Make, show, convert and audit training datasets.", no_args_is_help=True)
+
+datasets_app.command()(audit)
 
 DatasetFolder = Annotated[Path, typer.Argument(help="a dataset's folder, for example runs/quickstart/dataset/rows")]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from workbench.audit import near_duplicates as near_pairs
 from workbench.config import FilterConfig
 from workbench.corpus.describing import detect_language
-from workbench.dataset.similarity import similar_pairs, word_sets
 from workbench.dataset.workshop import FindPassages
 from workbench.evaluation.metrics import normalise_answer
 from workbench.rows import DatasetRow, Task
@@ -110,8 +110,8 @@ def copies_of_tests(rows: Sequence[DatasetRow], criteria: Criteria) -> Iterator[
     """Yield rows whose question shares most of its words with a question of a test split."""
     n_tests = len(criteria.test_texts)
     questions = [row.question or (row.turns[-1].content if row.turns else "") for row in rows]
-    pairs = similar_pairs(word_sets([*criteria.test_texts, *questions]), criteria.config.overlap)
-    return (later - n_tests for earlier, later in pairs if earlier < n_tests <= later)
+    pairs = near_pairs([*criteria.test_texts, *questions], threshold=criteria.config.overlap)
+    return (pair.second - n_tests for pair in pairs if pair.first < n_tests <= pair.second)
 
 
 def contradictions(rows: Sequence[DatasetRow], _: Criteria) -> Iterator[int]:
@@ -133,12 +133,10 @@ def near_duplicates(rows: Sequence[DatasetRow], criteria: Criteria) -> Iterator[
         alike[row.task, _shown(row), normalise_answer(row.completion) if asks else ""].append(place)
     for places in alike.values():
         texts = [rows[place].question or rows[place].completion for place in places]
-        words = word_sets(texts)
         gone: set[int] = set()
-        for earlier, later in similar_pairs(words, threshold or 1.0):
-            differing = words[earlier] ^ words[later]
-            if earlier not in gone and not any(letter.isdigit() for word in differing for letter in word):
-                gone.add(later)
+        for pair in near_pairs(texts, threshold=threshold or 1.0):
+            if pair.first not in gone:
+                gone.add(pair.second)
         yield from (places[n] for n in gone)
 
 

@@ -61,8 +61,8 @@ def return_freed_memory() -> None:
     except (OSError, AttributeError):  # no glibc
         return
     mmap_threshold, trim_threshold = -3, -1  # malloc.h; setting either stops the automatic raising
-    mallopt(mmap_threshold, 2**20)
-    mallopt(trim_threshold, 2**20)
+    mallopt(mmap_threshold, 4 * 2**20)
+    mallopt(trim_threshold, 64 * 2**20)
 
 
 class PeakMemory:

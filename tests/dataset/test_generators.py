@@ -1,6 +1,7 @@
 """Each generator on two small documents: what it asks, that its sources say so, that chance hangs on the seed alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ NYLON_PIN = "a red nylon pin"
 TEXTS = {document.id: document.text for document in DOCUMENTS}
 
 
-def rows_of(name: GeneratorName, **knobs: object) -> list[DatasetRow]:
+def rows_of(name: GeneratorName, **knobs: Any) -> list[DatasetRow]:
     return list(make_rows(make_workshop(generators=(name,), **knobs)))
 
 

@@ -41,6 +41,7 @@ from workbench.types import Adapter, TrainingExample
 BEST = "adapter"
 SCRATCH = "prefixes"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+LARGE_BYTES = 2**30  # activations from which a fragmented heap is worth more than speed
 
 
 def train_adapter(
@@ -63,7 +64,6 @@ def train_adapter(
             f"adapter {job.name!r} has no training rows: give train questions (a reader needs their `relevant` "
             f"spans), or raise training.max_tokens"
         )
-    return_freed_memory()
     fresh = create_adapter(model, job.name, job.recipe, seed=job.seed, rows=[row.token_ids for row in job.rows])
     try:
         check_logits(fresh.model, job.rows[0].token_ids[:8])
@@ -154,6 +154,8 @@ class _Training:
         cache = recipe.prefix_cache_gib * 2**30
         plan = plan_memory(self.loss, batches, micro_batch_size=updater.micro_batch_size, prefix_bytes=cache)
         self.progress.planned_bytes = plan.total
+        if plan.activations > LARGE_BYTES:
+            return_freed_memory()
         self.tell(plan.describe())
         free, size = free_bytes(self.model.device), updater.micro_batch_size
         if (fitting := fitting_micro_batch(plan, size=size, free=free)) < size and process_count() == 1:

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from workbench.config import GeneratorName
 from workbench.dataset.extraction import sentences_of
+from workbench.dataset.facts import source_of
 from workbench.dataset.words import lower_first
 from workbench.dataset.workshop import Workshop
 from workbench.rows import DatasetRow
@@ -56,7 +57,7 @@ def make_connector_rows(shop: Workshop) -> Iterator[DatasetRow]:
     for at in shop.material.outlines:
         for section in at.sections:
             sentences = list(sentences_of(at, section))
-            place = f"{at.topic}, {section.heading}" if section.heading and not section.asks else at.topic
+            place = source_of(at, section).place
             for sentence in sentences:
                 for template, joint, first, second in _JOINTS:
                     if match := joint.fullmatch(sentence.text):

@@ -60,7 +60,7 @@ _SPELLED = re.compile(
 )
 _UNIT_WORD = re.compile(r" ([a-zA-Z]+(?:-[a-z]+)?)")
 _AT_SMALL_WORD = re.compile(rf"[.,;:]|$| (?:{'|'.join(sorted(FUNCTION_WORDS))})\b")
-_RATE = re.compile(r" (?:per|an?) [a-z]+(?: metre)?\b|\bin the\b")
+_RATE = re.compile(r" (?:per|an?) (?!thousand|hundred|ten|dozen)[a-z]+(?: metre)?\b")
 _CODE = re.compile(
     r"(?<![\w-])(?:[A-Z]{1,5}-?\d(?:[\d,]*\d)?[A-Z]?|[A-Z]{1,4}-[A-Za-z]+ \d+|\d{1,3}[A-Z]|\.[a-z]{1,3}\d"
     r"|[a-z]+\d+\.[a-z]{2,4})"
@@ -125,7 +125,7 @@ def _unit(sentence: str, position: int) -> tuple[int, str]:
         end = match.end()
         if _is_noun(match[1]):
             rate = _RATE.match(sentence, end)
-            return (rate.end(), " ".join(words)) if rate and "in the" not in rate[0] else (end, " ".join(words))
+            return (rate.end() if rate else end), " ".join(words)
     if len(words) == 1 and _AT_SMALL_WORD.match(sentence, end) and words[0][0].islower():  # "260 spectra are"
         return end, words[0]
     return position, ""

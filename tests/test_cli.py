@@ -32,7 +32,7 @@ def test_a_typo_in_the_yaml_is_one_line_and_exit_code_1(experiment: Path) -> Non
     experiment.write_text(experiment.read_text() + "trainning: {r: 4}\n")
     result = workbench("run", str(experiment))
     assert result.returncode == 1
-    assert result.stderr == f"workbench: {experiment}:10: unknown key `trainning`; did you mean `training`?\n"
+    assert result.stderr == f"workbench: {experiment}:11: unknown key `trainning`; did you mean `training`?\n"
 
 
 def test_a_missing_model_names_the_command_that_brings_it(

@@ -32,6 +32,7 @@ def checkout(tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
+@pytest.mark.timeout(900)
 def test_the_steps_and_the_python_example_run_as_they_stand(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (commands,) = fenced(section("Step by step"), "bash")
     lines = [words for line in commands.splitlines() if (words := shlex.split(line, comments=True))]

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from workbench.errors import RunMismatchError, named_path
 from workbench.locking import hold_writer_lock
-from workbench.processes import launch_id, process_rank
+from workbench.processes import launch_id, process_count, process_rank
 
 Record = TypeVar("Record", bound=BaseModel)
 STAGE_FILE = "stage.json"
@@ -239,7 +239,8 @@ class Run:
         if folder.exists() and not (begun.exists() and begun.read_text(encoding="utf-8") == inputs):
             shutil.rmtree(folder)
         write_atomically(begun, inputs)
-        write_atomically(folder / LAUNCH_FILE, launch_id())
+        if process_count() > 1:
+            write_atomically(folder / LAUNCH_FILE, launch_id())
         result = work(folder)
         write_json(folder / STAGE_FILE, {"inputs": inputs, "result": result})
         return result

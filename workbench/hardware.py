@@ -52,8 +52,8 @@ def return_freed_memory() -> None:
     """Make glibc give large freed blocks back to the kernel, for the rest of this process; elsewhere do nothing.
 
     Left alone it raises its threshold to 32 MiB and keeps what is freed below in a heap that fragments: a training
-    that needed 5 GiB was seen at 10.8 GiB. It costs a fifth of the speed where tensors are of a few MiB, nothing where
-    they are larger (docs/LOG.md).
+    that needed 5 GiB was seen at 10.8 GiB. It costs speed, since every large tensor is mapped and faulted in again: a
+    fifth on short rows, more than a third on long ones (docs/LOG.md).
     """
     import ctypes
 

@@ -2,8 +2,8 @@
 
     python -m tests.training.kills --steps 50        every step, every call that writes; prints one line a kind
 
-Not a test file: test_kills.py runs the short form, in a process of its own, since it forks: libraries with threads that
-other tests have loaded do not outlive that.
+Not a test file: test_kills.py runs the short form, in a process of its own, since it forks: threads do not outlive that.
+The parent itself never computes: a child forked after OpenMP has made its threads waits for them forever.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,19 +39,28 @@ def make_long_job(n_steps: int) -> TrainingJob:
     return make_job(load_tiny()[1], **changes)
 
 
-def train_apart(job: TrainingJob, folder: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    """Train in a forked process after `prepare()`; return its exit status, negative for the signal that ended it."""
+def run_apart(work: Callable[[], object]) -> int:
+    """Call `work` in a forked process; return its exit status, negative for the signal that ended it."""
     pid = os.fork()
     if pid == 0:
         try:
-            loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0  # one a step: a kill falls near a write
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            prepare()
-            train_adapter(job, load_tiny()[0], folder, pad_id=0)
+            work()
             os._exit(0)
         except BaseException:
+            traceback.print_exc()
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def train_apart(job: TrainingJob, folder: Path, prepare: Callable[[], None] = lambda: None) -> int:
+    """Train in a forked process after `prepare()`; return its exit status, negative for the signal that ended it."""
+
+    def train() -> None:
+        loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0  # one a step: a kill falls near a write
+        prepare()
+        train_adapter(job, load_tiny()[0], folder, pad_id=0)
+
+    return run_apart(train)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -126,14 +136,17 @@ def kill_at_write(number: int) -> Callable[[], None]:
 
 def count_writes(job: TrainingJob, folder: Path) -> int:
     """Return how many writing calls a whole training makes."""
-    calls: list[int] = []
-    with counted(lambda: calls.append(1)):
-        seconds, loop.SECONDS_BETWEEN_CHECKPOINTS = loop.SECONDS_BETWEEN_CHECKPOINTS, 0.0
-        try:
+    found = folder.with_suffix(".calls")
+
+    def keep_count() -> None:
+        calls: list[int] = []
+        with counted(lambda: calls.append(1)):
+            loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
             train_adapter(job, load_tiny()[0], folder, pad_id=0)
-        finally:
-            loop.SECONDS_BETWEEN_CHECKPOINTS = seconds
-    return len(calls)
+        found.write_text(str(len(calls)), encoding="utf-8")
+
+    assert run_apart(keep_count) == 0
+    return int(found.read_text(encoding="utf-8"))
 
 
 def survives(job: TrainingJob, folder: Path, prepare: Callable[[], None], whole: dict[str, str]) -> bool:
@@ -152,7 +165,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         os.environ["WORKBENCH_HOME"] = str(home / "models")
-        fetch_model("tiny-random-llama")
+        assert run_apart(lambda: fetch_model("tiny-random-llama")) == 0
         few = make_long_job(min(6, n_steps))
         writes = range(1, count_writes(few, home / "count") + 1)
         steps = range(1, n_steps + 1)

@@ -2,7 +2,7 @@
 
     python -m tests.training.kills --steps 50        every step, every call that writes; prints one line a kind
 
-Not a test file: test_kills.py runs the short form, in a process of its own, since it forks: threads do not outlive that.
+Not a test file: test_kills.py runs the short form, in a process of its own, since it forks and threads do not survive.
 The parent itself never computes: a child forked after OpenMP has made its threads waits for them forever.
 """
 

@@ -1,11 +1,16 @@
 """What every test shares: no connection leaves this machine, two random models, and one tiny experiment."""
 
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Tests run on two processes (scripts/check), and tiny models gain nothing from threads that wait for each other.
+# Read when torch is first imported, here and in every program that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from workbench.models import fetch_model
 

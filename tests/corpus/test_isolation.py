@@ -22,8 +22,9 @@ from tests.corpus.samples import WRITERS
 from tests.corpus.test_hostile import DOCUMENT, EXPECTED
 from tests.corpus.unruly import unreported
 from workbench.config import Limits
-from workbench.corpus import SourceFile, cleaning, read_document, read_files, scan_folder
+from workbench.corpus import SourceFile, cleaning, isolation, read_document, read_files, scan_folder
 from workbench.corpus.confinement import JUDGED, REFUSED
+from workbench.corpus.parser_process import ParserProcess
 from workbench.corpus.wire import Reply, decode_reply, encode_reply
 from workbench.types import Block, BlockKind, Document, ReadFailure
 
@@ -215,6 +216,22 @@ def test_closing_early_ends_the_children_and_files_are_taken_only_so_far_ahead(
         for _ in range(100):
             assert isinstance(next(outcomes), Document)
     assert 100 <= len(taken) <= 100 + 256 + 2 * 16
+
+
+def test_a_parent_with_much_memory_does_not_wear_its_children_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: None
+) -> None:
+    started: list[int] = []
+
+    def start_counted(limits: Limits) -> ParserProcess:
+        started.append(1)
+        return ParserProcess(limits)
+
+    monkeypatch.setattr(isolation, "ParserProcess", start_counted)
+    held = b"1" * 2**29
+    limits = Limits(memory_bytes=2**29)  # a child that needed half of it is replaced
+    outcomes = list(read_files(make_files(tmp_path, *[f"{n}.txt" for n in range(9)]), limits=limits, n_workers=1))
+    assert (len(held), len(outcomes), len(started)) == (2**29, 9, 1)
 
 
 def test_children_that_cannot_start_are_an_error_of_the_installation(tmp_path: Path, nothing_left: None) -> None:

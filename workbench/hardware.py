@@ -51,9 +51,9 @@ def _processor() -> str:
 def return_freed_memory() -> None:
     """Make glibc give large freed blocks back to the kernel, for the rest of this process; elsewhere do nothing.
 
-    Left alone it raises its threshold to 32 MiB and keeps what is freed below in a heap that fragments: a training
-    that needed 5 GiB was seen at 10.8 GiB. It costs speed, since every large tensor is mapped and faulted in again: a
-    fifth on short rows, more than a third on long ones (docs/LOG.md).
+    Left alone it raises its threshold to 32 MiB and keeps what is freed below in a heap that fragments. It costs
+    speed, since every large tensor is mapped and faulted in again: long rows took up to 1.6 times the processor time
+    (docs/LOG.md). So only where memory is short.
     """
     import ctypes
 

@@ -86,6 +86,21 @@ def test_a_plan_that_does_not_fit_makes_micro_batches_smaller_and_says_so(
         assert one["norm"] == pytest.approx(other["norm"], rel=1e-3)
 
 
+@pytest.mark.parametrize(("gib", "returned"), [(40, 0), (19, 1)], ids=["room", "short"])
+def test_the_heap_keeps_freed_blocks_only_while_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gib: int, returned: int
+) -> None:
+    calls: list[int] = []
+    plan = MemoryPlan(0, GIB, GIB, 14 * GIB, 0, 0, heap=3 * GIB)
+    monkeypatch.setattr(loop_module, "plan_memory", lambda *_, **__: plan)
+    monkeypatch.setattr(loop_module, "return_freed_memory", lambda: calls.append(1))
+    monkeypatch.setattr(loop_module, "free_bytes", lambda device: gib * GIB)
+    progress = train(tmp_path, [], epochs=1)
+    assert len(calls) == returned
+    assert progress.planned_bytes == plan.total - returned * plan.heap
+    assert progress.micro_batch_size is None
+
+
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )

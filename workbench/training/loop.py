@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tqdm import tqdm
 from workbench.errors import TrainingError
 from workbench.hardware import return_freed_memory
 from workbench.models.adapters import WEIGHTS, save_passport
+from workbench.models.folded_attention import folded_attention
+from workbench.models.lora_linear import fused_lora
 from workbench.models.lora_methods import FreshAdapter, create_adapter
 from workbench.models.prefix import PrefixStore, decoder
 from workbench.models.prefix_disk import PrefixFolder
@@ -41,7 +44,6 @@ from workbench.types import Adapter, TrainingExample
 BEST = "adapter"
 SCRATCH = "prefixes"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
-LARGE_BYTES = 2**30  # activations from which a fragmented heap is worth more than speed
 
 
 def train_adapter(
@@ -67,7 +69,8 @@ def train_adapter(
     fresh = create_adapter(model, job.name, job.recipe, seed=job.seed, rows=[row.token_ids for row in job.rows])
     try:
         check_logits(fresh.model, job.rows[0].token_ids[:8])
-        return _Training(job, fresh, folder, pad_id, tell).run()
+        with fused_lora(fresh.model, job.name), folded_attention(fresh.model):
+            return _Training(job, fresh, folder, pad_id, tell).run()
     finally:
         fresh.unload()
 
@@ -87,7 +90,7 @@ class _Training:
         }
         recipe = job.recipe
         self.optimizer = torch.optim.AdamW(
-            fresh.parameter_groups(recipe), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            fresh.parameter_groups(recipe), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.scratch = PrefixFolder(
             folder / f"{SCRATCH}-{process_rank()}", max_bytes=recipe.prefix_disk_gib * 2**30 / process_count()
@@ -153,11 +156,12 @@ class _Training:
             return
         cache = recipe.prefix_cache_gib * 2**30
         plan = plan_memory(self.loss, batches, micro_batch_size=updater.micro_batch_size, prefix_bytes=cache)
-        self.progress.planned_bytes = plan.total
-        if plan.activations > LARGE_BYTES:
-            return_freed_memory()
-        self.tell(plan.describe())
         free, size = free_bytes(self.model.device), updater.micro_batch_size
+        if plan.heap and not plan.fits(free):
+            return_freed_memory()
+            plan = replace(plan, heap=0)
+        self.progress.planned_bytes = plan.total
+        self.tell(plan.describe())
         if (fitting := fitting_micro_batch(plan, size=size, free=free)) < size and process_count() == 1:
             self.progress.micro_batch_size = fitting
             self.progress.events.append(

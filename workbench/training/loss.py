@@ -16,6 +16,7 @@ from transformers import DynamicCache
 
 from workbench.errors import TrainingError
 from workbench.models.adapters import adapter_active
+from workbench.models.folded_attention import attends_folded
 from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix, decoder
 from workbench.training.cross_entropy import summed_cross_entropy, token_losses
 from workbench.types import TrainingExample
@@ -60,7 +61,7 @@ class CompletionLoss(torch.nn.Module):
         prefixes = self._find_prefixes(examples)
         suffixes = [example.token_ids[example.n_prefix :] for example in examples]
         batch = assemble_batch(prefixes, suffixes, pad_id=self._pad_id, device=self.model.device)
-        return self._run(batch, batch.cache)
+        return self._run(batch, batch.cache, n_frozen=batch.attention_mask.shape[1] - batch.input_ids.shape[1])
 
     def _shared(self, examples: Sequence[TrainingExample], n_shared: int) -> torch.Tensor:
         beginning = torch.tensor([examples[0].token_ids[:n_shared]], device=self.model.device)
@@ -76,7 +77,7 @@ class CompletionLoss(torch.nn.Module):
         )
         return self._run(batch, cache)
 
-    def _run(self, batch: PrefixedBatch, cache: DynamicCache) -> torch.Tensor:
+    def _run(self, batch: PrefixedBatch, cache: DynamicCache, *, n_frozen: int = 0) -> torch.Tensor:
         # Without anything before the rows no cache is kept: checkpointing cannot recompute into one.
         hidden = decoder(self.model)(
             input_ids=batch.input_ids,
@@ -84,6 +85,7 @@ class CompletionLoss(torch.nn.Module):
             attention_mask=batch.attention_mask,
             past_key_values=cache if len(cache.layers) else None,
             use_cache=bool(len(cache.layers)),
+            **({"n_frozen": n_frozen} if attends_folded(self.model) else {}),
         ).last_hidden_state
         assert isinstance(hidden, torch.Tensor)
         return hidden

@@ -7,7 +7,7 @@ of its rows and extended to all. What is there already (libraries, weights, adap
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from workbench.types import TrainingExample
 
 CGROUP = Path("/sys/fs/cgroup")
 MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
+HEAP_SHARE = 0.2  # of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class MemoryPlan:
     activations: int  # of the heaviest micro-batch
     logits: int  # one chunk of them with its gradient
     prefixes: int  # keys and values kept over epochs, and a batch's padded copy of them
+    heap: int = 0  # freed blocks that the C library's heap keeps
+
+    def fits(self, free: int) -> bool:
+        """Whether it all goes into `free` bytes beyond what is present."""
+        return self.total - self.present <= MARGIN * free
 
     @property
     def total(self) -> int:
@@ -56,22 +62,23 @@ def plan_memory(
     trainable = sum(tensor.numel() * tensor.element_size() for tensor in loss.parameters() if tensor.requires_grad)
     heaviest = max(_micro_batches(batches, micro_batch_size), key=_cost)
     one, per_row = _activation_bytes(loss, heaviest)
+    activations = one + per_row * (len(heaviest) - 1)
     n_targets = min(count_loss_tokens(heaviest), chunk_tokens(_vocabulary(loss.model)))
     return MemoryPlan(
         present=present,
         gradients=trainable,
-        optimizer=5 * trainable,  # AdamW's two moments and, while it steps, about three temporaries
-        activations=one + per_row * (len(heaviest) - 1),
+        optimizer=2 * trainable,  # AdamW's two moments; fused, it makes nothing else
+        activations=activations,
         logits=2 * min(CHUNK_BYTES, n_targets * _vocabulary(loss.model) * 4),
         prefixes=int(min(prefix_bytes, _prefix_bytes(loss.model, batches))) + _padded_bytes(loss.model, heaviest),
+        heap=int(HEAP_SHARE * activations) if loss.model.device.type == "cpu" else 0,
     )
 
 
 def fitting_micro_batch(plan: MemoryPlan, *, size: int, free: int) -> int:
     """Return the largest halving of `size` whose plan fits `free` bytes beyond what is present; at least 1."""
-    others = plan.total - plan.present - plan.activations
-    while size > 1 and others + plan.activations > MARGIN * free:
-        plan = MemoryPlan(**(asdict(plan) | {"activations": plan.activations // 2}))
+    while size > 1 and not plan.fits(free):
+        plan = replace(plan, activations=plan.activations // 2, heap=plan.heap // 2)
         size //= 2
     return size
 

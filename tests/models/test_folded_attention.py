@@ -1,0 +1,88 @@
+"""Folded attention gives what torch's gives, to the gradients, and only where it may."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny import RECIPE, load_tiny, make_examples
+from workbench.models.folded_attention import _FoldedAttention, attends_folded, folded_attention
+from workbench.models.lora_methods import create_adapter
+from workbench.models.prefix import PrefixStore
+from workbench.training.loss import CompletionLoss
+
+pytestmark = pytest.mark.usefixtures("tiny_home")
+
+
+def make_inputs(n_queries: int, n_keys: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+    torch.manual_seed(0)
+    shapes = ((2, 6, n_queries, 8), (2, 2, n_keys, 8), (2, 2, n_keys, 8))
+    places = torch.arange(n_keys) <= torch.arange(n_queries)[:, None] + n_keys - n_queries
+    mask = places.expand(2, 1, -1, -1).clone()
+    mask[1, :, :, :2] = False  # padding on the left
+    mask[1, :, :, -1] = True
+    return [torch.randn(shape, requires_grad=True) for shape in shapes], mask
+
+
+@pytest.mark.parametrize(("n_queries", "n_keys"), [(3, 9), (7, 7), (1, 5)], ids=["few", "as many", "one"])
+def test_output_and_gradients_are_torchs(n_queries: int, n_keys: int) -> None:
+    inputs, mask = make_inputs(n_queries, n_keys)
+    apply: Any = _FoldedAttention.apply
+    found = apply(*inputs, mask, 0.3, 0)
+    q, k, v = inputs
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=0.3, enable_gqa=True)
+    assert torch.allclose(found, expected, atol=1e-5)
+    upstream = torch.randn_like(found)
+    for mine, theirs in zip(
+        torch.autograd.grad(found, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
+    ):
+        assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_frozen_keys_get_no_gradient_and_the_others_theirs() -> None:
+    inputs, mask = make_inputs(3, 9)
+    apply: Any = _FoldedAttention.apply
+    upstream = torch.randn(2, 6, 3, 8)
+    whole = torch.autograd.grad(apply(*inputs, mask, 0.3, 0), inputs, upstream)
+    frozen = torch.autograd.grad(apply(*inputs, mask, 0.3, 6), inputs, upstream)
+    assert torch.equal(frozen[0], whole[0])
+    for mine, all_keys in zip(frozen[1:], whole[1:], strict=True):
+        assert not mine[:, :, :6].any()
+        assert torch.allclose(mine[:, :, 6:], all_keys[:, :, 6:], atol=1e-6)
+
+
+@pytest.mark.parametrize("acts_from", ["prompt", "question"])
+def test_a_training_loss_and_its_gradients_stay_what_they_were(acts_from: str) -> None:
+    model, tokenizer = load_tiny()
+    fresh = create_adapter(model.float(), "reader", RECIPE, seed=0)
+    fresh.model.eval()  # no dropout
+    for name, parameter in fresh.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    rows = make_examples(tokenizer, acts_from=acts_from)[:4]
+    loss = CompletionLoss(fresh.model, adapter="reader", prefixes=PrefixStore(max_bytes=1e9, evict=False), pad_id=0)
+
+    def measure() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        value = loss(rows)
+        trained = [parameter for parameter in fresh.model.parameters() if parameter.requires_grad]
+        return value.detach(), list(torch.autograd.grad(value, trained))
+
+    expected, expected_gradients = measure()
+    with folded_attention(fresh.model) as on:
+        assert on
+        assert attends_folded(fresh.model)
+        found, gradients = measure()
+    assert not attends_folded(fresh.model)
+    assert float(found) == pytest.approx(float(expected), abs=1e-3)
+    for mine, theirs in zip(gradients, expected_gradients, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-3 * float(theirs.abs().max()) + 1e-6)
+
+
+def test_without_gradients_torchs_own_kernel_answers_to_the_bit() -> None:
+    model, _ = load_tiny()
+    ids = torch.tensor([[5, 6, 7, 8], [0, 0, 7, 8]])
+    mask = (ids > 0).long()
+    with torch.no_grad():
+        expected = model(input_ids=ids, attention_mask=mask).logits
+        with folded_attention(model):
+            assert torch.equal(model(input_ids=ids, attention_mask=mask).logits, expected)

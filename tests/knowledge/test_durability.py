@@ -101,6 +101,23 @@ def remove_all(folder: Path) -> None:
     shutil.rmtree(folder / "segments")
 
 
+def test_damage_that_shows_only_when_a_snapshot_ends_is_named(folder: Path) -> None:
+    class Torn:
+        in_transaction = True
+
+        def execute(self, command: str) -> None:
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+
+    with Collection.open(folder) as collection:
+        database = collection._store
+        connection, database._connection = database._connection, Torn()  # type: ignore[assignment]
+        with pytest.raises(DamagedCollectionError, match="workbench repair"):
+            database.end_snapshot()
+        database._connection = connection
+
+
 @pytest.mark.parametrize(
     "damage",
     [

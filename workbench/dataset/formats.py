@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import DatasetError
-from workbench.evaluation.faults import Faults
+from workbench.evaluation.faults import Faults, read_json_lines
 
 
 class Format(StrEnum):
@@ -94,19 +94,8 @@ def read_records(text: str, faults: Faults) -> Iterator[Record]:
     """Yield (line, record) of JSON lines or of one JSON list; what is no object is noted in `faults`."""
     if text.lstrip().startswith("["):
         yield from _listed(text, faults)
-        return
-    for line, content in enumerate(text.split("\n"), start=1):
-        if not content.strip():
-            continue
-        try:
-            record = json.loads(content)
-        except json.JSONDecodeError as error:
-            faults.add(line, "line", f"is not JSON: {error.msg} at character {error.colno}")
-            continue
-        if isinstance(record, dict):
-            yield line, record
-        else:
-            faults.add(line, "line", f"is a JSON {type(record).__name__}, not an object")
+    else:
+        yield from read_json_lines(text, faults)
 
 
 def _listed(text: str, faults: Faults) -> Iterator[Record]:

@@ -1,12 +1,14 @@
-"""What is wrong in a question file: collected first, raised together, one line a fault.
+"""What is wrong in a file of rows: collected first, raised together, one line a fault.
 
 Not a logger: a file with one fault loads nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -40,6 +42,22 @@ class Faults:
         more = len(self._lines) - SHOWN
         rest = [f"... and {more} more; mend these and load the file again"] if more > 0 else []
         raise self._error("\n".join([*self._lines[:SHOWN], *rest]))
+
+
+def read_json_lines(text: str, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line, record) of JSON lines; a line that is no JSON object is noted in `faults`."""
+    for line, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            continue
+        try:
+            record = json.loads(content)
+        except json.JSONDecodeError as error:
+            faults.add(line, "line", f"is not JSON: {error.msg} at character {error.colno}")
+            continue
+        if isinstance(record, dict):
+            yield line, record
+        else:
+            faults.add(line, "line", f"is a JSON {type(record).__name__}, not an object")
 
 
 def field_name(location: Iterable[str | int]) -> str:

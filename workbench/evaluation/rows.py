@@ -5,12 +5,11 @@ Not the sniffing and not the checks across lines (`questions.py`).
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pydantic import ValidationError
 
-from workbench.evaluation.faults import Faults
+from workbench.evaluation.faults import Faults, read_json_lines
 from workbench.runs import fingerprint
 from workbench.types import Question
 
@@ -22,7 +21,7 @@ def read_project_lines(text: str, faults: Faults) -> list[PlacedQuestion]:
     """Read one `Question` a line; blank lines are skipped, faulty ones noted in `faults`."""
     return [
         (line, question)
-        for line, record in _records(text, faults)
+        for line, record in read_json_lines(text, faults)
         if (question := validate_question(record, line, faults)) is not None
     ]
 
@@ -30,7 +29,7 @@ def read_project_lines(text: str, faults: Faults) -> list[PlacedQuestion]:
 def read_chat_lines(text: str, faults: Faults) -> list[PlacedQuestion]:
     """Read one conversation a line: its last user turn is the question, the assistant turn after it the answer."""
     placed = []
-    for line, record in _records(text, faults):
+    for line, record in read_json_lines(text, faults):
         unknown = record.keys() - CHAT_FIELDS - {"messages"}
         for field in sorted(unknown):
             faults.add(line, field, f"unknown field; beside `messages` there may be {', '.join(sorted(CHAT_FIELDS))}")
@@ -56,23 +55,6 @@ def validate_question(record: dict[str, Any], line: int, faults: Faults) -> Ques
     except ValidationError as error:
         faults.add_invalid(line, error)
         return None
-
-
-def _records(text: str, faults: Faults) -> list[tuple[int, dict[str, Any]]]:
-    records = []
-    for line, content in enumerate(text.split("\n"), start=1):
-        if not content.strip():
-            continue
-        try:
-            record = json.loads(content)
-        except json.JSONDecodeError as error:
-            faults.add(line, "line", f"is not JSON: {error.msg} at character {error.colno}")
-            continue
-        if isinstance(record, dict):
-            records.append((line, record))
-        else:
-            faults.add(line, "line", f"is a JSON {type(record).__name__}, not an object")
-    return records
 
 
 def _turns(messages: object, line: int, faults: Faults) -> tuple[str, str] | None:

@@ -19,6 +19,7 @@ from workbench.models.adapters import adapter_active
 from workbench.models.folded_attention import attends_folded
 from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix, decoder
 from workbench.training.cross_entropy import summed_cross_entropy, token_losses
+from workbench.training.flat import FlatBatch, fits_flat, lay_flat
 from workbench.types import TrainingExample
 
 WORTH_SHARING = 8  # tokens a row; below, a pass of its own costs more than it saves
@@ -52,10 +53,24 @@ class CompletionLoss(torch.nn.Module):
 
     def _states(self, examples: Sequence[TrainingExample]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the states that predict a loss token, shape (loss tokens, H), and those tokens."""
-        n_shared = self._shared_beginning(examples)
+        n_shared = shared_beginning(examples)
+        if len(examples) > 1 and fits_flat(examples, n_shared) and not self._too_long_for_window(examples):
+            return self._flat_states(lay_flat(examples, n_shared, device=self.model.device))
+        n_shared *= self._share_beginnings
         hidden = self._shared(examples, n_shared) if n_shared else self._prefixed(examples)  # (B, S, H)
         predicts, targets = _loss_positions(examples, longest=hidden.shape[1])
         return hidden[predicts.to(hidden.device)], targets.to(hidden.device)
+
+    def _flat_states(self, batch: FlatBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden = decoder(self.model)(
+            input_ids=batch.input_ids, position_ids=batch.position_ids, attention_mask=batch.mask, use_cache=False
+        ).last_hidden_state  # (1, L, H)
+        return hidden[0, batch.predicts], batch.targets
+
+    def _too_long_for_window(self, examples: Sequence[TrainingExample]) -> bool:
+        """Whether a layer sees less than a whole row: a mask of our own would let it see all."""
+        window = getattr(self.model.get_base_model().config.get_text_config(), "sliding_window", None)
+        return window is not None and max(len(example.token_ids) for example in examples) > window
 
     def _prefixed(self, examples: Sequence[TrainingExample]) -> torch.Tensor:
         prefixes = self._find_prefixes(examples)
@@ -90,15 +105,6 @@ class CompletionLoss(torch.nn.Module):
         assert isinstance(hidden, torch.Tensor)
         return hidden
 
-    def _shared_beginning(self, examples: Sequence[TrainingExample]) -> int:
-        """Return how many tokens all rows begin with and none has loss on (the first prediction's state included)."""
-        if not self._share_beginnings or len(examples) < 2 or any(example.n_prefix for example in examples):
-            return 0
-        bound = min(example.loss_mask.index(True) for example in examples) - 1
-        columns = zip(*(example.token_ids[:bound] for example in examples), strict=True)
-        shared = next((place for place, column in enumerate(columns) if len(set(column)) > 1), bound)
-        return shared if shared >= WORTH_SHARING else 0
-
     def _find_prefixes(self, examples: Sequence[TrainingExample]) -> list[Prefix | None]:
         training = self.model.training
         self.model.eval()  # the frozen base reads as it will when it answers: a dropout of its own stays off
@@ -112,6 +118,16 @@ class CompletionLoss(torch.nn.Module):
             return None
         ids = example.token_ids[: example.n_prefix]
         return self.prefixes.get(None, ids, lambda: compute_prefix(self.model, ids))
+
+
+def shared_beginning(examples: Sequence[TrainingExample]) -> int:
+    """Return how many tokens all rows begin with and none has loss on (the first prediction's state included)."""
+    if len(examples) < 2 or any(example.n_prefix for example in examples):
+        return 0
+    bound = min(example.loss_mask.index(True) for example in examples) - 1
+    columns = zip(*(example.token_ids[:bound] for example in examples), strict=True)
+    shared = next((place for place, column in enumerate(columns) if len(set(column)) > 1), bound)
+    return shared if shared >= WORTH_SHARING else 0
 
 
 def _loss_positions(examples: Sequence[TrainingExample], *, longest: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -37,6 +37,7 @@ class CompletionLoss(torch.nn.Module):
         self._adapter = adapter
         self._pad_id = pad_id
         self._share_beginnings = share_beginnings
+        self.flat = True  # False: pad even where rows would lie flat, as a plan for a larger batch does
 
     def forward(self, examples: Sequence[TrainingExample]) -> torch.Tensor:
         """Return the loss in nats, summed over the loss tokens of `examples` (a scalar, float32)."""
@@ -54,12 +55,17 @@ class CompletionLoss(torch.nn.Module):
     def _states(self, examples: Sequence[TrainingExample]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the states that predict a loss token, shape (loss tokens, H), and those tokens."""
         n_shared = shared_beginning(examples)
-        if len(examples) > 1 and fits_flat(examples, n_shared) and not self._too_long_for_window(examples):
+        if self.flat and self.lies_flat(examples):
             return self._flat_states(lay_flat(examples, n_shared, device=self.model.device))
         n_shared *= self._share_beginnings
         hidden = self._shared(examples, n_shared) if n_shared else self._prefixed(examples)  # (B, S, H)
         predicts, targets = _loss_positions(examples, longest=hidden.shape[1])
         return hidden[predicts.to(hidden.device)], targets.to(hidden.device)
+
+    def lies_flat(self, examples: Sequence[TrainingExample]) -> bool:
+        """Whether these rows are short enough to be laid flat."""
+        fits = len(examples) > 1 and fits_flat(examples, shared_beginning(examples))
+        return fits and not self._too_long_for_window(examples)
 
     def _flat_states(self, batch: FlatBatch) -> tuple[torch.Tensor, torch.Tensor]:
         hidden = decoder(self.model)(

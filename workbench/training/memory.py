@@ -1,7 +1,7 @@
 """How much memory a training will take, told before its first step, and what that tells about the micro-batch.
 
-Not measured on the heaviest batch, which might not fit: the activations that autograd keeps are counted on one and two
-of its rows and extended to all. What is there already (libraries, weights, adapter) is read off the process.
+Not measured on the heaviest batch, which might not fit: the activations that autograd keeps are counted on two and
+three of its rows and extended to all. What is there already (libraries, weights, adapter) is read off the process.
 """
 
 from __future__ import annotations
@@ -61,8 +61,7 @@ def plan_memory(
     present = _present(loss.model.device)  # first: an allocator does not give back all that the counting takes
     trainable = sum(tensor.numel() * tensor.element_size() for tensor in loss.parameters() if tensor.requires_grad)
     heaviest = max(_micro_batches(batches, micro_batch_size), key=_cost)
-    one, per_row = _activation_bytes(loss, heaviest)
-    activations = one + per_row * (len(heaviest) - 1)
+    activations = _activation_bytes(loss, heaviest)
     n_targets = min(count_loss_tokens(heaviest), chunk_tokens(_vocabulary(loss.model)))
     return MemoryPlan(
         present=present,
@@ -111,11 +110,18 @@ def _cost(batch: Sequence[TrainingExample]) -> tuple[int, int]:
     return len(batch) * longest, len(batch) * max(row.n_prefix for row in batch)
 
 
-def _activation_bytes(loss: CompletionLoss, batch: Sequence[TrainingExample]) -> tuple[int, int]:
-    """Return what autograd keeps for the longest row, and what each further row of `batch` adds."""
-    rows = sorted(batch, key=lambda row: -len(row.token_ids))[:2]
-    one = _kept(loss, rows[:1])
-    return one, (_kept(loss, rows) - one if len(rows) > 1 else 0)
+def _activation_bytes(loss: CompletionLoss, batch: Sequence[TrainingExample]) -> int:
+    """Return what autograd keeps for `batch`: counted on its two and three longest rows, each further one as the third.
+
+    Not on one and two: a row alone needs no mask and shares no beginning. Laid out as the whole batch will be.
+    """
+    rows = sorted(batch, key=lambda row: -len(row.token_ids))[:3]
+    loss.flat = loss.lies_flat(batch)
+    try:
+        most = _kept(loss, rows)
+        return most + (most - _kept(loss, rows[:2])) * (len(batch) - 3) if len(batch) > 3 else most
+    finally:
+        loss.flat = True
 
 
 def _kept(loss: CompletionLoss, rows: Sequence[TrainingExample]) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "workbench"
 FLOORS = (
-    {"types", "rows", "filters", "errors", "locking", "processes"},
+    {"types", "decision", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict", "gates", "audit", "dataset"},

@@ -201,6 +201,7 @@ class Generation:
     new_tokens: int
     seconds: float
     stop_reason: StopReason
+    entropy: float | None = None  # of the choice of each new token, averaged, in nats; None: not measured
 
 
 class Frozen(BaseModel):
@@ -323,10 +324,14 @@ class CaseCosts(Frozen):
     new_tokens: int
     peak_bytes: int = 0  # resident memory of the process, highest while its batch was answered
     peak_gpu_bytes: int = 0
+    joules: float | None = None  # this answer's share of its batch; None: the machine does not tell
 
 
 class CaseRecord(Frozen):
-    """One question answered by one arm: one line of records.jsonl, written when done. A score of None: not scored."""
+    """One question answered by one arm: one line of records.jsonl, written when done. A score of None: not scored.
+
+    An arm whose adapter was trained with several seeds has one record a seed.
+    """
 
     question_id: str
     arm: str
@@ -339,3 +344,5 @@ class CaseRecord(Frozen):
     citations: tuple[Citation, ...] = ()
     costs: CaseCosts | None = None
     error: str | None = None
+    training_seed: int | None = None  # of the arm's adapter; None: no adapter, or a run of before it was recorded
+    entropy: float | None = None  # see Generation

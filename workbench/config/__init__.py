@@ -1,6 +1,7 @@
 """Every knob, typed, with unit and range; YAML in; unknown keys refused with file, line and the nearest key."""
 
 from workbench.config.dataset import DatasetConfig, FilterConfig, GeneratorName, WriterConfig
+from workbench.config.decision import DecisionConfig
 from workbench.config.experiment import (
     ArmConfig,
     EvaluationConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "ArmConfig",
     "ChunkingConfig",
     "DatasetConfig",
+    "DecisionConfig",
     "DenseConfig",
     "DiversityConfig",
     "EvaluationConfig",

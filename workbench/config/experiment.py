@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from workbench.config.base import Knobs
 from workbench.config.dataset import DatasetConfig
+from workbench.config.decision import DecisionConfig
 from workbench.config.gates import GatesConfig
 from workbench.config.knowledge import ChunkingConfig, CorpusConfig, IndexConfig, ModelsConfig, RetrievalConfig
 from workbench.config.training import TrainingConfig
@@ -64,6 +65,7 @@ class ArmConfig(Knobs):
 
     strategy: Literal["closed_book", "rag", "oracle"]
     adapter: str | None = None
+    passages: int | None = Field(None, ge=1, description="rag: hits offered to the prompt; none: retrieval.passages")
     control: bool = Field(False, description="shown, never ranked")
 
 
@@ -73,6 +75,12 @@ class EvaluationConfig(Knobs):
     resamples: int = Field(2000, ge=100, description="bootstrap resamples")
     confidence: float = Field(0.95, gt=0.5, lt=1)
     ranked_by: Literal["f1", "exact_match", "contains"] = "f1"
+    margin: float = Field(
+        0.02,
+        gt=0,
+        lt=0.5,
+        description="difference in ranked_by that does not matter to you: closer arms are equivalent",
+    )
 
 
 DEFAULT_ARMS = {
@@ -102,6 +110,7 @@ class ExperimentConfig(Knobs):
     gates: GatesConfig = GatesConfig()
     dataset: DatasetConfig = DatasetConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    decision: DecisionConfig = DecisionConfig()
     arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)
 
     @model_validator(mode="after")
@@ -111,6 +120,19 @@ class ExperimentConfig(Knobs):
                 raise ValueError(
                     f"adapter {name!r} has method: pissa, which changes the base's weights, but models.quantize is "
                     f"{self.models.quantize!r}; take method: lora"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _arms_offer_what_is_found(self) -> ExperimentConfig:
+        for name, arm in self.arms.items():
+            if arm.passages is None:
+                continue
+            if arm.strategy != "rag":
+                raise ValueError(f"arm {name!r} sets passages, but strategy {arm.strategy!r} retrieves none; use rag")
+            if arm.passages > self.retrieval.depth:
+                raise ValueError(
+                    f"arm {name!r} offers {arm.passages} passages, but retrieval.depth is {self.retrieval.depth}"
                 )
         return self
 

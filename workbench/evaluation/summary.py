@@ -114,7 +114,7 @@ class _Part:
     def _scores(self, records: Iterable[CaseRecord]) -> ScoresByArm:
         scores: dict[str, dict[str, Mapping[str, float | None]]] = {name: {} for name in self.arms}
         for record in records:
-            scores[record.arm][record.question_id] = _counted_scores(record, self.questions[record.question_id])
+            scores[record.arm][record.question_id] = counted_scores(record, self.questions[record.question_id])
         return scores
 
     def _arms(self, scores: ScoresByArm, names: Iterable[str]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _check(records: Iterable[CaseRecord], questions: Mapping[str, Question], arm
         met.add((record.question_id, record.arm))
 
 
-def _counted_scores(record: CaseRecord, question: Question) -> Mapping[str, float | None]:
+def counted_scores(record: CaseRecord, question: Question) -> Mapping[str, float | None]:
     """Return the record's scores; a failed answer is a wrong one, and no refusal."""
     if record.error is None:
         return record.scores

@@ -29,7 +29,7 @@ def build_strategy(
         case "closed_book":
             return ClosedBook(builder)
         case "rag":
-            return Rag(finder(), builder, depth=retrieval.depth, passages=retrieval.passages)
+            return Rag(finder(), builder, depth=retrieval.depth, passages=arm.passages or retrieval.passages)
         case "oracle":
             return Oracle(gold(), builder)
         case _:

@@ -1,4 +1,4 @@
-"""Comparison across runs. Freshness and the recommendation will live here too."""
+"""The verdict: pairs, costs, the recommendation, and comparison across runs."""
 
 from workbench.verdict.comparison import ArmChange, RunPair, compare_runs
 

@@ -155,7 +155,7 @@ class Alarm(Frozen):
 
 
 class RouterReport(Frozen):
-    """What choosing an arm per question brings, measured by nested cross-validation on questions it was not fitted on."""
+    """What choosing an arm per question brings, by nested cross-validation: each choice on a question not fitted on."""
 
     arms: tuple[str, ...]  # it chooses among
     best_fixed: str

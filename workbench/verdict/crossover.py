@@ -1,4 +1,4 @@
-"""From how many questions on an arm that is dearer to build and cheaper to ask has paid for itself; "never" is an answer.
+"""From how many questions on an arm dearer to build and cheaper to ask has paid for itself; "never" is an answer.
 
 N* = (build of the later - build of the earlier) / (seconds a question of the earlier - of the later). The interval is
 that of the paired difference of seconds, turned over: where it holds 0, the upper end is "never" (None).

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from workbench.decision import Estimate
+
 MISSING = "–"
 SCORE_NAMES = {
     "exact_match": "EM",
@@ -47,6 +49,11 @@ def interval_text(name: str, figure: Mapping[str, Any]) -> str:
     if figure.get("low") is None or figure.get("high") is None:
         return ""
     return f"[{score_text(name, figure['low'])}, {score_text(name, figure['high'])}]"
+
+
+def estimate_text(name: str, estimate: Estimate) -> str:
+    """Write an estimate's "[low, high]"; empty where the data cannot tell an interval."""
+    return interval_text(name, {"low": estimate.low, "high": estimate.high})
 
 
 def difference_text(name: str, value: float) -> str:

@@ -30,7 +30,7 @@ from workbench.knowledge import Collection
 from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import read_citations
-from workbench.reporting import write_run_report
+from workbench.reporting import write_decision, write_run_report
 from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
@@ -197,6 +197,7 @@ class Bench:
         write_atomically(run.path("records.jsonl"), to_lines(records))
         write_atomically(run.path("predictions.jsonl"), "".join(f"{line}\n" for line in lines))
         write_json(run.path("summary.json"), summary)
+        write_decision(run.folder)
         return summary
 
     def _passages(self, records: Sequence[CaseRecord]) -> list[PassageRecord]:
@@ -239,10 +240,15 @@ class Bench:
         return record.model_copy(update={"scores": scores | record.scores})
 
     def _build_costs(self, name: str) -> dict[str, float]:
-        """What an arm costs before its first question: the index if it reads passages, the adapter if it has one."""
-        arm, costs = self.config.arms[name], {"build_seconds": 0.0, "training_seconds": 0.0, "training_tokens": 0.0}
+        """What an arm costs before its first question, and again after documents changed.
+
+        A reader learns to read, not what stands there, so it is not trained again when documents change.
+        """
+        arm = self.config.arms[name]
+        costs = dict.fromkeys(("build_seconds", "training_seconds", "training_tokens", "update_seconds"), 0.0)
         if arm.strategy != "closed_book":
-            costs["build_seconds"] += self.index()["seconds_in_all"]
+            costs["build_seconds"] = costs["index_seconds"] = self.index()["seconds_in_all"]
+            costs["artefact_bytes"] = _size(self.parts.collection_folder)
         if arm.adapter is not None:
             stage = self.train()[arm.adapter]
             costs["build_seconds"] += stage["seconds"]
@@ -251,6 +257,9 @@ class Bench:
             costs["training_peak_bytes"] = stage["peak_bytes"]
             if stage["peak_gpu_bytes"]:
                 costs["training_peak_gpu_bytes"] = stage["peak_gpu_bytes"]
+            costs["artefact_bytes"] = costs.get("artefact_bytes", 0.0) + _size(self._adapters.folder(arm.adapter))
+        holds_facts = arm.adapter is not None and self.config.training.adapters[arm.adapter].examples != "reader"
+        costs["update_seconds"] = costs.get("index_seconds", 0.0) + costs["training_seconds"] * holds_facts
         return costs
 
     def _manifest(self, made_with: dict[str, Any]) -> dict[str, Any]:
@@ -313,6 +322,11 @@ class Bench:
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
+
+
+def _size(folder: Path) -> float:
+    """Return the bytes of all files below a folder."""
+    return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
 def _refuse_several_processes() -> None:

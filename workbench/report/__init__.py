@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from workbench.report.advice import print_advice
 from workbench.report.data import ReportData
 from workbench.report.table import print_table
 from workbench.runs import write_atomically
 
-__all__ = ["ReportData", "print_table", "write_report"]
+__all__ = ["ReportData", "print_advice", "print_table", "write_report"]
 
 
 def write_report(folder: Path, data: ReportData) -> None:

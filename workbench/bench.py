@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from workbench.adapting import Adapters
 from workbench.config import ExperimentConfig, dump_config
-from workbench.contracts import Finder
+from workbench.contracts import Finder, Strategy
 from workbench.corpus import chunk_documents, cutter_version
 from workbench.curation import Progress as Progressing
 from workbench.errors import ConfigError, MissingModelError
@@ -165,7 +165,7 @@ class Bench:
         inputs = answer_inputs(
             parts,
             collection=self.index()["fingerprint"],
-            adapters={name: stage["weights"] for name, stage in trained.items()},
+            adapters={name: [stage["weights"], *stage["seed_weights"].values()] for name, stage in trained.items()},
             fit=self.fitted,
         )
         answered, _ = run.stage("answer", inputs, self._answer)
@@ -212,7 +212,7 @@ class Bench:
     def _answer(self, folder: Path) -> dict[str, Any]:
         records = answer_questions(
             self.parts.questions.test,
-            [self._arm(name) for name in self.config.arms],
+            [arm for name in self.config.arms for arm in self._arms(name)],
             self.parts.generator,
             folder / CASES,
             batch_size=self.config.generation.batch_size,
@@ -221,19 +221,29 @@ class Bench:
         )
         return {"records": len(records), "made_with": made_with()}
 
-    def _arm(self, name: str) -> Arm:
-        """Return an arm ready to answer; its adapter is attached on the way."""
-        parts, arm = self.parts, self.config.arms[name]
-        if arm.adapter is not None and arm.adapter not in parts.generator.adapters:
-            parts.generator.load_adapter(arm.adapter, self._adapters.folder(arm.adapter))
-        strategy = build_strategy(
-            arm,
+    def _arms(self, name: str) -> list[Arm]:
+        """Return an arm ready to answer, once for each training seed of its adapter, which is attached on the way."""
+        adapter = self.config.arms[name].adapter
+        strategy = self._strategy(name)
+        if adapter is None:
+            return [Arm(name, strategy, None)]
+        return [Arm(name, strategy, self._attach(adapter, seed), seed) for seed in self._adapters.seeds()]
+
+    def _attach(self, adapter: str, seed: int) -> str:
+        """Attach the adapter trained with `seed` unless it is; return the name it is attached under."""
+        name = adapter if seed == self.config.seed else f"{adapter}-seed-{seed}"
+        if name not in self.parts.generator.adapters:
+            self.parts.generator.load_adapter(name, self._adapters.folder(adapter, seed=seed))
+        return name
+
+    def _strategy(self, name: str) -> Strategy:
+        return build_strategy(
+            self.config.arms[name],
             self.config.retrieval,
-            builder=parts.builder,
+            builder=self.parts.builder,
             finder=lambda: self.finder,
-            gold=lambda: parts.gold,
+            gold=lambda: self.parts.gold,
         )
-        return Arm(name, strategy, arm.adapter)
 
     def _score(self, record: CaseRecord, question: Question) -> CaseRecord:
         scores = score_answer(question, record.answer, self.config.prompt.not_found)
@@ -306,8 +316,8 @@ class Bench:
             ConfigError: the config has no such arm, or the arm needs to be told where the answer stands.
             MissingModelError: the arm's adapter is not trained for this config.
         """
-        if arm not in self.config.arms or self.config.arms[arm].strategy == "oracle":
-            able = [name for name, other in self.config.arms.items() if other.strategy != "oracle"]
+        able = [name for name, one in self.config.arms.items() if one.strategy in ("closed_book", "rag")]
+        if arm not in able:
             raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(able)}")
         adapter = self.config.arms[arm].adapter
         if adapter and not self._adapters.is_trained(adapter):
@@ -315,7 +325,7 @@ class Bench:
                 f"adapter {adapter!r} is not trained for this config in {self.run_folder.folder}; "
                 f"train it: workbench train CONFIG --out {self.run_folder.folder}"
             )
-        ready = self._arm(arm)
+        ready = self._arms(arm)[0]  # of several training seeds the experiment's own
         prompt = ready.strategy.prompt(Question(id="asked", text=question))
         if prompt.refused:
             return Answer("asked", prompt, refuse(self.config.prompt.not_found), ())

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from workbench.adapting import Adapters
 from workbench.config import ExperimentConfig, dump_config
-from workbench.contracts import Finder
+from workbench.contracts import Finder, Strategy
 from workbench.corpus import chunk_documents, cutter_version
 from workbench.curation import Progress as Progressing
 from workbench.errors import ConfigError, MissingModelError
@@ -30,7 +30,7 @@ from workbench.knowledge import Collection
 from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import read_citations
-from workbench.reporting import write_run_report
+from workbench.reporting import write_decision, write_run_report
 from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
@@ -165,7 +165,7 @@ class Bench:
         inputs = answer_inputs(
             parts,
             collection=self.index()["fingerprint"],
-            adapters={name: stage["weights"] for name, stage in trained.items()},
+            adapters={name: [stage["weights"], *stage["seed_weights"].values()] for name, stage in trained.items()},
             fit=self.fitted,
         )
         answered, _ = run.stage("answer", inputs, self._answer)
@@ -197,6 +197,7 @@ class Bench:
         write_atomically(run.path("records.jsonl"), to_lines(records))
         write_atomically(run.path("predictions.jsonl"), "".join(f"{line}\n" for line in lines))
         write_json(run.path("summary.json"), summary)
+        write_decision(run.folder)
         return summary
 
     def _passages(self, records: Sequence[CaseRecord]) -> list[PassageRecord]:
@@ -211,7 +212,7 @@ class Bench:
     def _answer(self, folder: Path) -> dict[str, Any]:
         records = answer_questions(
             self.parts.questions.test,
-            [self._arm(name) for name in self.config.arms],
+            [arm for name in self.config.arms for arm in self._arms(name)],
             self.parts.generator,
             folder / CASES,
             batch_size=self.config.generation.batch_size,
@@ -220,29 +221,44 @@ class Bench:
         )
         return {"records": len(records), "made_with": made_with()}
 
-    def _arm(self, name: str) -> Arm:
-        """Return an arm ready to answer; its adapter is attached on the way."""
-        parts, arm = self.parts, self.config.arms[name]
-        if arm.adapter is not None and arm.adapter not in parts.generator.adapters:
-            parts.generator.load_adapter(arm.adapter, self._adapters.folder(arm.adapter))
-        strategy = build_strategy(
-            arm,
+    def _arms(self, name: str) -> list[Arm]:
+        """Return an arm ready to answer, once for each training seed of its adapter, which is attached on the way."""
+        adapter = self.config.arms[name].adapter
+        strategy = self._strategy(name)
+        if adapter is None:
+            return [Arm(name, strategy, None)]
+        return [Arm(name, strategy, self._attach(adapter, seed), seed) for seed in self._adapters.seeds()]
+
+    def _attach(self, adapter: str, seed: int) -> str:
+        """Attach the adapter trained with `seed` unless it is; return the name it is attached under."""
+        name = adapter if seed == self.config.seed else f"{adapter}-seed-{seed}"
+        if name not in self.parts.generator.adapters:
+            self.parts.generator.load_adapter(name, self._adapters.folder(adapter, seed=seed))
+        return name
+
+    def _strategy(self, name: str) -> Strategy:
+        return build_strategy(
+            self.config.arms[name],
             self.config.retrieval,
-            builder=parts.builder,
+            builder=self.parts.builder,
             finder=lambda: self.finder,
-            gold=lambda: parts.gold,
+            gold=lambda: self.parts.gold,
         )
-        return Arm(name, strategy, arm.adapter)
 
     def _score(self, record: CaseRecord, question: Question) -> CaseRecord:
         scores = score_answer(question, record.answer, self.config.prompt.not_found)
         return record.model_copy(update={"scores": scores | record.scores})
 
     def _build_costs(self, name: str) -> dict[str, float]:
-        """What an arm costs before its first question: the index if it reads passages, the adapter if it has one."""
-        arm, costs = self.config.arms[name], {"build_seconds": 0.0, "training_seconds": 0.0, "training_tokens": 0.0}
+        """What an arm costs before its first question, and again after documents changed.
+
+        A reader learns to read, not what stands there, so it is not trained again when documents change.
+        """
+        arm = self.config.arms[name]
+        costs = dict.fromkeys(("build_seconds", "training_seconds", "training_tokens", "update_seconds"), 0.0)
         if arm.strategy != "closed_book":
-            costs["build_seconds"] += self.index()["seconds_in_all"]
+            costs["build_seconds"] = costs["index_seconds"] = self.index()["seconds_in_all"]
+            costs["artefact_bytes"] = _size(self.parts.collection_folder)
         if arm.adapter is not None:
             stage = self.train()[arm.adapter]
             costs["build_seconds"] += stage["seconds"]
@@ -251,6 +267,9 @@ class Bench:
             costs["training_peak_bytes"] = stage["peak_bytes"]
             if stage["peak_gpu_bytes"]:
                 costs["training_peak_gpu_bytes"] = stage["peak_gpu_bytes"]
+            costs["artefact_bytes"] = costs.get("artefact_bytes", 0.0) + _size(self._adapters.folder(arm.adapter))
+        holds_facts = arm.adapter is not None and self.config.training.adapters[arm.adapter].examples != "reader"
+        costs["update_seconds"] = costs.get("index_seconds", 0.0) + costs["training_seconds"] * holds_facts
         return costs
 
     def _manifest(self, made_with: dict[str, Any]) -> dict[str, Any]:
@@ -297,8 +316,8 @@ class Bench:
             ConfigError: the config has no such arm, or the arm needs to be told where the answer stands.
             MissingModelError: the arm's adapter is not trained for this config.
         """
-        if arm not in self.config.arms or self.config.arms[arm].strategy == "oracle":
-            able = [name for name, other in self.config.arms.items() if other.strategy != "oracle"]
+        able = [name for name, one in self.config.arms.items() if one.strategy in ("closed_book", "rag")]
+        if arm not in able:
             raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(able)}")
         adapter = self.config.arms[arm].adapter
         if adapter and not self._adapters.is_trained(adapter):
@@ -306,13 +325,18 @@ class Bench:
                 f"adapter {adapter!r} is not trained for this config in {self.run_folder.folder}; "
                 f"train it: workbench train CONFIG --out {self.run_folder.folder}"
             )
-        ready = self._arm(arm)
+        ready = self._arms(arm)[0]  # of several training seeds the experiment's own
         prompt = ready.strategy.prompt(Question(id="asked", text=question))
         if prompt.refused:
             return Answer("asked", prompt, refuse(self.config.prompt.not_found), ())
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
+
+
+def _size(folder: Path) -> float:
+    """Return the bytes of all files below a folder."""
+    return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
 def _refuse_several_processes() -> None:

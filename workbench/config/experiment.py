@@ -63,7 +63,10 @@ class QuestionsConfig(Knobs):
 class ArmConfig(Knobs):
     """One way to answer: passages or not, adapter or not."""
 
-    strategy: Literal["closed_book", "rag", "oracle"]
+    strategy: Literal["closed_book", "rag", "oracle", "wrong_passages"] = Field(
+        description="closed_book, rag; oracle: exactly the right passages, wrong_passages: none of a right document, "
+        "which both are told the place and so must be a control"
+    )
     adapter: str | None = None
     passages: int | None = Field(None, ge=1, description="rag: hits offered to the prompt; none: retrieval.passages")
     control: bool = Field(False, description="shown, never ranked")
@@ -120,6 +123,15 @@ class ExperimentConfig(Knobs):
                 raise ValueError(
                     f"adapter {name!r} has method: pissa, which changes the base's weights, but models.quantize is "
                     f"{self.models.quantize!r}; take method: lora"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _controls_are_told_the_place(self) -> ExperimentConfig:
+        for name, arm in self.arms.items():
+            if arm.strategy == "wrong_passages" and not arm.control:
+                raise ValueError(
+                    f"arm {name!r} has strategy: wrong_passages, which is told the place; set control: true"
                 )
         return self
 

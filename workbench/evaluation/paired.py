@@ -177,7 +177,7 @@ def _spread(
     extra = max(0.0, seen - noise) / n_seeds
     total = variance + extra
     shares = variance**2 / degrees + (extra and (seen / n_seeds) ** 2 / (n_seeds - 1))
-    return centre, float(np.sqrt(total)), float(total**2 / shares)
+    return centre, float(np.sqrt(total)), max(float(n_seeds - 1), float(total**2 / shares))
 
 
 def as_column(values: Sequence[float] | NDArray[np.float64]) -> Float64:

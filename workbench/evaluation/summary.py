@@ -75,11 +75,21 @@ def summarise(
 def predictions_lines(
     records: Iterable[CaseRecord], *, arms: Iterable[str], questions: Iterable[Question]
 ) -> list[str]:
-    """Return predictions.jsonl's lines: question_id, arm, answer; by arm, then by question, both in the order given."""
+    """Return predictions.jsonl's lines: question_id, arm, answer; by arm, then by question, both in the order given.
+
+    Where an arm answered with several training seeds, the seed stands in each of the file's lines that has one.
+    """
+    records = list(records)
     arm_order = {name: place for place, name in enumerate(arms)}
     question_order = {question.id: place for place, question in enumerate(questions)}
-    ordered = sorted(records, key=lambda record: (arm_order[record.arm], question_order[record.question_id]))
-    return [record.model_dump_json(include={"question_id", "arm", "answer"}) for record in ordered]
+    ordered = sorted(
+        records,
+        key=lambda record: (arm_order[record.arm], question_order[record.question_id], record.training_seed or 0),
+    )
+    shown = {"question_id", "arm", "answer"}
+    if len({record.training_seed for record in records} - {None}) > 1:
+        shown |= {"training_seed"}
+    return [record.model_dump_json(include=shown, exclude_none=True) for record in ordered]
 
 
 class _Part:

@@ -1,7 +1,8 @@
 """The rule that picks an arm, apart from its words: what is known of every pair, what arms cost, what the user wishes.
 
 An arm is picked if against every other arm that meets the constraints it is better; or it is not dearer and either
-equivalent or shown not to be worse by more than the margin. If no arm is, nobody knows yet: more questions are needed.
+equivalent or shown not to be worse by more than the margin (one-sided 2.5 %, as non-inferiority is tested). If no arm
+is, nobody knows yet: more questions are needed.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def line_up(study: Study, costs: Sequence[ArmCosts], *, margin: float | None = N
     for ((a, b), comparison), p in zip(found.items(), corrected, strict=True):
         outcome = judge(comparison, p=p, margin=margin, confidence=study.evaluation.confidence)
         outcomes[a, b], outcomes[b, a] = outcome, MIRRORED.get(outcome, outcome)
-        if comparison.inner is not None:
-            low, high = comparison.inner
-            not_worse |= {pair for pair, end in (((a, b), low), ((b, a), -high)) if end > -margin}
+        if comparison.low is not None and comparison.high is not None:
+            ends = (((a, b), comparison.low), ((b, a), -comparison.high))
+            not_worse |= {pair for pair, end in ends if end > -margin}
         missing[a, b] = missing[b, a] = _still_missing(comparison, margin)
     by_arm = {one.arm: one for one in costs}
     return Field(

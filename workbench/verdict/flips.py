@@ -97,7 +97,7 @@ def _mixes(study: Study, costs: Sequence[ArmCosts], chosen: str) -> list[Flip]:
         return []
     picked = {}
     for share in SHARES:
-        mixed = replace(study, wishes=study.wishes.model_copy(update={"seen_share": share}))
+        mixed = replace(study, wishes=study.wishes.model_copy(update={"seen_share": share}))  # keeps the counted scores
         picked[share] = pick(line_up(mixed, costs), study.wishes).arm
     others = {share: arm for share, arm in picked.items() if arm not in (chosen, None)}
     found = []

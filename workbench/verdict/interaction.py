@@ -32,7 +32,7 @@ def find_interactions(study: Study) -> tuple[Interaction, ...]:
 
 def _measure(study: Study, arms: tuple[str, str, str, str], part: str) -> Interaction | None:
     metric = study.evaluation.ranked_by
-    scores = [study.arms[name].scores(metric, study.questions) for name in arms]
+    scores = [study.scores(name, metric) for name in arms]
     shared = [id_ for id_ in scores[0] if all(id_ in one for one in scores) and lies_in(study, id_, part)]
     if not shared:
         return None

@@ -46,7 +46,7 @@ def compare_arms(study: Study, a: str, b: str, metric: str, part: str = "all") -
 
     Over all questions the splits weigh as `decision.seen_share` says.
     """
-    first, second = (study.arms[name].scores(metric, study.questions) for name in (a, b))
+    first, second = (study.scores(name, metric) for name in (a, b))
     shared = [id_ for id_ in first if id_ in second and lies_in(study, id_, part)]
     if not shared:
         return None

@@ -192,7 +192,7 @@ class _Words:
 def _score(study: Study, arm: str) -> Estimate:
     """Return the mean over all questions with the splits' shares; the interval takes every question alike."""
     metric = study.evaluation.ranked_by
-    scores = study.arms[arm].scores(metric, study.questions)
+    scores = study.scores(arm, metric)
     if not scores:
         return Estimate(value=0.0)
     values = [float(np.mean(seeds)) for seeds in scores.values()]

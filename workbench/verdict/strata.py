@@ -79,7 +79,7 @@ def _known(study: Study) -> dict[str, set[str]]:
     )
     if base is None:
         return {}
-    right = {id_: scores[0] == 1.0 for id_, scores in base.scores(RIGHT, study.questions).items()}
+    right = {id_: scores[0] == 1.0 for id_, scores in study.scores(base.name, RIGHT).items()}
     return {
         "known": {id_ for id_, is_right in right.items() if is_right},
         "unknown": {id_ for id_, is_right in right.items() if not is_right},
@@ -88,7 +88,7 @@ def _known(study: Study) -> dict[str, set[str]]:
 
 def _stratum(study: Study, arm: str, part: str, ids: set[str]) -> Stratum | None:
     metric = study.evaluation.ranked_by
-    scores = study.arms[arm].scores(metric, study.questions)
+    scores = study.scores(arm, metric)
     values = [float(np.mean(scores[id_])) for id_ in scores if id_ in ids]
     if not values:
         return None

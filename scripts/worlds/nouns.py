@@ -65,9 +65,8 @@ class World:
     topics: tuple[Topic, ...]
     n_questions: int = 400
     n_seeds: int = 1  # training seeds of the arms with an adapter
-    agreement: float = 0.8  # correlation of two arms' luck on one question
+    agreement: float = 0.9  # correlation of two arms' luck on one question
     margin: float = 0.05
     prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
-    wishes: DecisionConfig = DecisionConfig()
+    wishes: DecisionConfig = field(default_factory=DecisionConfig)
     arms: tuple[str, ...] = ("base", "rag", "lora", "rag_lora", "rag_reader")
-    routed: bool = False

@@ -6,15 +6,18 @@ of equal skill mostly agree, as real ones do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
-from worlds.nouns import ARMS, Topic, World
 
 from workbench.config import EvaluationConfig
 from workbench.evaluation import score_answer
 from workbench.types import CaseCosts, CaseRecord, HitRecord, Question, Span, Split
 from workbench.verdict.study import ArmRun, Study
+from worlds.nouns import ARMS, Topic, World
 
 NOT_FOUND = "not in the documents"
 SEED_SPREAD = 0.05  # of a trained arm's skill between training seeds, in probits
@@ -38,8 +41,8 @@ def simulate(world: World, seed: int) -> Study:
             shift = SEED_SPREAD * draws.standard_normal() if training_seed is not None and world.n_seeds > 1 else 0.0
             right = _right(world, name, topics, luck + shift, draws)
             records += [
-                _record(world, name, question, topic, bool(is_right), hit, training_seed, draws)
-                for question, topic, is_right, hit in zip(questions, topics, right, hits, strict=True)
+                _record(world, name, asked, right=bool(is_right), training_seed=training_seed, draws=draws)
+                for *asked, is_right in zip(questions, topics, hits, right, strict=True)
             ]
         price = world.prices[name]
         build = {"build_seconds": price.index + price.train, "index_seconds": price.index}
@@ -90,13 +93,13 @@ def _hits(question: Question, topic: Topic, draws: np.random.Generator) -> tuple
 def _record(
     world: World,
     arm: str,
-    question: Question,
-    topic: Topic,
+    asked: Sequence[Any],  # the question, its topic, what retrieval finds
+    *,
     right: bool,
-    hits: tuple[HitRecord, ...],
     training_seed: int | None,
     draws: np.random.Generator,
 ) -> CaseRecord:
+    question, topic, hits = asked
     answer = _answer(question.answers[0], right, draws)
     retrieves = ARMS[arm].strategy == "rag"
     assert question.split is not None
@@ -125,4 +128,4 @@ def _answer(gold: str, right: bool, draws: np.random.Generator) -> str:
     if right:
         return gold if draws.random() < 5 / 6 else f"{gold} indeed"
     first, second = draws.choice([word for word in WORDS if word not in gold.split()], size=2, replace=False)
-    return f"{gold.split()[0]} {second}" if draws.random() < 1 / 8 else f"{first} {second}"
+    return f"{gold.split(maxsplit=1)[0]} {second}" if draws.random() < 1 / 8 else f"{first} {second}"

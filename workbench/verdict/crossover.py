@@ -7,8 +7,7 @@ that of the paired difference of seconds, turned over: where it holds 0, the upp
 from __future__ import annotations
 
 from itertools import permutations
-
-import numpy as np
+from statistics import fmean
 
 from workbench.decision import Crossover, Estimate
 from workbench.evaluation import compare_columns
@@ -59,4 +58,4 @@ def _seconds(arm: ArmRun) -> dict[str, float]:
     for record in arm.records:
         if record.costs is not None:
             by_question.setdefault(record.question_id, []).append(record.costs.seconds)
-    return {id_: float(np.mean(values)) for id_, values in by_question.items()}
+    return {id_: fmean(values) for id_, values in by_question.items()}

@@ -6,6 +6,7 @@ The rule itself is choice.py; what would change it, flips.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 
@@ -195,7 +196,7 @@ def _score(study: Study, arm: str) -> Estimate:
     scores = study.scores(arm, metric)
     if not scores:
         return Estimate(value=0.0)
-    values = [float(np.mean(seeds)) for seeds in scores.values()]
+    values = [fmean(seeds) for seeds in scores.values()]
     found = mean_interval(
         values,
         resamples=study.evaluation.resamples,

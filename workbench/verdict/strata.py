@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-
-import numpy as np
+from statistics import fmean
 
 from workbench.decision import Estimate, Ladder, Stratum
 from workbench.evaluation import mean_interval
@@ -89,7 +88,7 @@ def _known(study: Study) -> dict[str, set[str]]:
 def _stratum(study: Study, arm: str, part: str, ids: set[str]) -> Stratum | None:
     metric = study.evaluation.ranked_by
     scores = study.scores(arm, metric)
-    values = [float(np.mean(scores[id_])) for id_ in scores if id_ in ids]
+    values = [fmean(scores[id_]) for id_ in scores if id_ in ids]
     if not values:
         return None
     found = mean_interval(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from workbench.config import load_config
 from workbench.decision import Decision
 from workbench.errors import ConfigError, RunMismatchError
+from workbench.guards import Evidence, check_run
 from workbench.report import ReportData, write_report
 from workbench.runs import read_lines, write_atomically
 from workbench.types import CaseRecord, PassageRecord, Question, ReadFailure
@@ -41,7 +42,10 @@ def read_study(folder: Path, *, overrides: Sequence[str] = ()) -> Study:
         RunMismatchError: the folder holds no finished run.
         ConfigError: an override names something that was decided when the run was made, or is out of range.
     """
-    run = read_run(folder)
+    return _study(read_run(folder), folder, overrides)
+
+
+def _study(run: ReportData, folder: Path, overrides: Sequence[str]) -> Study:
     _refuse_other_overrides(overrides)
     config = load_config(folder / "config.yaml", overrides=overrides)
     return Study(
@@ -62,8 +66,11 @@ def read_study(folder: Path, *, overrides: Sequence[str] = ()) -> Study:
 
 
 def decide_run(folder: Path, *, overrides: Sequence[str] = ()) -> Decision:
-    """Return the verdict on a finished run, under its own wishes or others."""
-    return decide(read_study(folder, overrides=overrides))
+    """Return the verdict on a finished run, under its own wishes or others; what the guards find stands in it."""
+    run = read_run(folder)
+    study = _study(run, folder, overrides)
+    evidence = Evidence(study, tuple(run.questions.values()), run.passages)
+    return decide(study, alarms=check_run(evidence))
 
 
 def write_decision(folder: Path) -> Decision:

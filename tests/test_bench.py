@@ -74,6 +74,30 @@ def test_arms_answer_with_every_training_seed_and_a_killed_run_gives_the_same(ex
     assert (torn / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
 
 
+def test_a_routed_arm_needs_forty_questions_and_says_so(experiment: Path, tmp_path: Path) -> None:
+    arms = "arms={base: {strategy: closed_book}, rag: {strategy: rag}, routed: {strategy: routed}}"
+    with pytest.raises(ConfigError, match="at least 40 questions"):
+        run(experiment, tmp_path / "few", arms)
+
+
+def test_a_routed_arm_is_scored_priced_and_judged_like_any_other(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.verdict.routing.FEWEST", 5)
+    out = run(
+        experiment,
+        tmp_path / "routed",
+        "arms={base: {strategy: closed_book}, rag: {strategy: rag}, r: {strategy: routed}}",
+    )
+    records = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+    asked = {record["question_id"] for record in records if record["arm"] == "rag"}
+    assert {record["question_id"] for record in records if record["arm"] == "r"} == asked
+    decision = json.loads((out / "decision.json").read_text())
+    assert decision["router"]["arms"] == ["base", "rag"] and decision["router"]["n"] < len(asked)
+    assert {cost["arm"] for cost in decision["costs"]} == {"base", "rag", "r"}
+    assert "Choosing per question" in (out / "report.html").read_text()
+
+
 def test_a_finished_run_is_judged_again_under_other_wishes(finished: tuple[Path, Path]) -> None:
     recorded = json.loads((finished[1] / "decision.json").read_text())
     other = decide_run(finished[1], overrides=["decision.sources_needed=true"])

@@ -30,10 +30,12 @@ from workbench.knowledge import Collection
 from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import read_citations
-from workbench.reporting import write_decision, write_run_report
+from workbench.reporting import ROUTER, write_decision, write_run_report
 from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
+from workbench.verdict import ArmRun, Study
+from workbench.verdict.routing import FEWEST, route
 
 CASES = "cases.jsonl"
 CLOCKED = ("seconds", "peak_bytes", "peak_gpu_bytes", "planned_bytes")  # differ between equal runs
@@ -172,6 +174,7 @@ class Bench:
         questions, by_id = parts.questions.questions, parts.questions.by_id
         cases = read_lines(run.path(f"answer/{CASES}"), CaseRecord)
         records = [self._score(case, by_id[case.question_id]) for case in cases]
+        records += self._route(records)
         lines = predictions_lines(records, arms=config.arms, questions=questions)
         summary = summarise(
             records,
@@ -212,7 +215,7 @@ class Bench:
     def _answer(self, folder: Path) -> dict[str, Any]:
         records = answer_questions(
             self.parts.questions.test,
-            [arm for name in self.config.arms for arm in self._arms(name)],
+            [arm for name in self.config.arms if name != self.config.routed_arm for arm in self._arms(name)],
             self.parts.generator,
             folder / CASES,
             batch_size=self.config.generation.batch_size,
@@ -245,31 +248,54 @@ class Bench:
             gold=lambda: self.parts.gold,
         )
 
+    def _route(self, records: Sequence[CaseRecord]) -> list[CaseRecord]:
+        """Return the routed arm's records, chosen among those of the others, and write what routing brought."""
+        name, path = self.config.routed_arm, self.run_folder.path(ROUTER)
+        path.unlink(missing_ok=True)
+        if name is None:
+            return []
+        arms = {
+            other: ArmRun(other, arm, [record for record in records if record.arm == other], {})
+            for other, arm in self.config.arms.items()
+            if other != name
+        }
+        study = Study(self.parts.questions.by_id, arms, self.config.evaluation, self.config.decision, self.config.seed)
+        routing = route(study)
+        if routing is None:
+            raise ConfigError(
+                f"arm {name!r} is routed, which takes at least {FEWEST} questions that two ranked arms answered, one "
+                f"of them with passages; {len(self.parts.questions.test)} were asked; remove the arm or ask more"
+            )
+        write_atomically(path, routing.report.model_dump_json(indent=1) + "\n")
+        return [record.model_copy(update={"arm": name}) for record in routing.records]
+
     def _score(self, record: CaseRecord, question: Question) -> CaseRecord:
         scores = score_answer(question, record.answer, self.config.prompt.not_found)
         return record.model_copy(update={"scores": scores | record.scores})
 
     def _build_costs(self, name: str) -> dict[str, float]:
-        """What an arm costs before its first question, and again after documents changed.
+        """What an arm costs before its first question, and again after documents changed; a routed one needs all arms.
 
         A reader learns to read, not what stands there, so it is not trained again when documents change.
         """
-        arm = self.config.arms[name]
+        needed = [self.config.arms[name]]
+        if name == self.config.routed_arm:
+            needed = [arm for arm in self.config.arms.values() if not arm.control and arm.strategy != "routed"]
         costs = dict.fromkeys(("build_seconds", "training_seconds", "training_tokens", "update_seconds"), 0.0)
-        if arm.strategy != "closed_book":
-            costs["build_seconds"] = costs["index_seconds"] = self.index()["seconds_in_all"]
+        if any(arm.strategy != "closed_book" for arm in needed):
+            costs["build_seconds"] = costs["index_seconds"] = costs["update_seconds"] = self.index()["seconds_in_all"]
             costs["artefact_bytes"] = _size(self.parts.collection_folder)
-        if arm.adapter is not None:
-            stage = self.train()[arm.adapter]
+        for adapter in dict.fromkeys(arm.adapter for arm in needed if arm.adapter is not None):
+            stage = self.train()[adapter]
             costs["build_seconds"] += stage["seconds"]
-            costs["training_seconds"] = stage["seconds"]
-            costs["training_tokens"] = stage["tokens"]
-            costs["training_peak_bytes"] = stage["peak_bytes"]
-            if stage["peak_gpu_bytes"]:
-                costs["training_peak_gpu_bytes"] = stage["peak_gpu_bytes"]
-            costs["artefact_bytes"] = costs.get("artefact_bytes", 0.0) + _size(self._adapters.folder(arm.adapter))
-        holds_facts = arm.adapter is not None and self.config.training.adapters[arm.adapter].examples != "reader"
-        costs["update_seconds"] = costs.get("index_seconds", 0.0) + costs["training_seconds"] * holds_facts
+            costs["training_seconds"] += stage["seconds"]
+            costs["training_tokens"] += stage["tokens"]
+            for peak in ("peak_bytes", "peak_gpu_bytes"):
+                if stage[peak]:
+                    costs[f"training_{peak}"] = max(stage[peak], costs.get(f"training_{peak}", 0.0))
+            costs["artefact_bytes"] = costs.get("artefact_bytes", 0.0) + _size(self._adapters.folder(adapter))
+            if self.config.training.adapters[adapter].examples != "reader":
+                costs["update_seconds"] += stage["seconds"]
         return costs
 
     def _manifest(self, made_with: dict[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Seque
         parts.questions.test,
         collection,
         adapters,
-        [(name, arm.model_dump(exclude={"control"})) for name, arm in config.arms.items()],
+        [(name, arm.model_dump(exclude={"control"})) for name, arm in config.arms.items() if arm.strategy != "routed"],
         config.generation.model_dump(exclude=CAPS),
         config.prompt,
         _retrieval(parts),

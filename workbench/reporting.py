@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workbench.config import load_config
-from workbench.decision import Decision
+from workbench.decision import Decision, RouterReport
 from workbench.errors import ConfigError, RunMismatchError
 from workbench.guards import Evidence, check_run
 from workbench.report import ReportData, write_report
@@ -33,6 +33,7 @@ NEEDED = (
 
 
 DECISION = "decision.json"
+ROUTER = "router.json"  # what choosing an arm per question brought, where an arm is routed
 
 
 def read_study(folder: Path, *, overrides: Sequence[str] = ()) -> Study:
@@ -70,7 +71,9 @@ def decide_run(folder: Path, *, overrides: Sequence[str] = ()) -> Decision:
     run = read_run(folder)
     study = _study(run, folder, overrides)
     evidence = Evidence(study, tuple(run.questions.values()), run.passages)
-    return decide(study, alarms=check_run(evidence))
+    router = folder / ROUTER
+    report = RouterReport.model_validate_json(router.read_bytes()) if router.exists() else None
+    return decide(study, alarms=check_run(evidence), router=report)
 
 
 def write_decision(folder: Path) -> Decision:

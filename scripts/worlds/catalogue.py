@@ -55,6 +55,36 @@ WORLDS: tuple[World, ...] = (
         (Topic("report", 1, {"base": 0.02, "rag": 0.2, "lora": 0.15, "rag_lora": 0.75, "rag_reader": 0.5}),),
     ),
     World(
+        "half_of_each",
+        "half the questions need passages, half the trained format; what retrieval finds tells them apart",
+        frozenset({"routed"}),
+        (
+            Topic(
+                "fact",
+                1,
+                {"base": 0.03, "rag": 0.75, "lora": 0.05, "rag_lora": 0.35, "rag_reader": 0.4},
+                best_score=0.75,
+            ),
+            Topic(
+                "format",
+                1,
+                {"base": 0.05, "rag": 0.05, "lora": 0.8, "rag_lora": 0.35, "rag_reader": 0.1},
+                found=0.1,
+                best_score=0.3,
+            ),
+        ),
+        routed=True,
+    ),
+    World(
+        "nothing_to_route",
+        "passages are best whatever the question: a router must see that, and is dearer to build",
+        frozenset({"rag"}),
+        (Topic("fact", 1, {"base": 0.03, "rag": 0.75, "lora": 0.12, "rag_lora": 0.6, "rag_reader": 0.6}),),
+        n_questions=600,
+        agreement=0.95,
+        routed=True,
+    ),
+    World(
         "wrong_corpus",
         "the documents are about something else: passages distract, training on them harms a little",
         frozenset({"base"}),

@@ -70,3 +70,4 @@ class World:
     prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
     wishes: DecisionConfig = field(default_factory=DecisionConfig)
     arms: tuple[str, ...] = ("base", "rag", "lora", "rag_lora", "rag_reader")
+    routed: bool = False  # an arm that chooses among the others competes as well

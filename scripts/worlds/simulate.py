@@ -7,16 +7,18 @@ of equal skill mostly agree, as real ones do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from workbench.config import EvaluationConfig
+from workbench.config import ArmConfig, EvaluationConfig
 from workbench.evaluation import score_answer
 from workbench.types import CaseCosts, CaseRecord, HitRecord, Question, Span, Split
-from workbench.verdict.study import ArmRun, Study
+from workbench.verdict import ArmRun, Study
+from workbench.verdict.routing import ROUTED, route
 from worlds.nouns import ARMS, Topic, World
 
 NOT_FOUND = "not in the documents"
@@ -47,12 +49,24 @@ def simulate(world: World, seed: int) -> Study:
         price = world.prices[name]
         build = {"build_seconds": price.index + price.train, "index_seconds": price.index}
         arms[name] = ArmRun(name, ARMS[name], records, build | {"training_seconds": price.train})
-    return Study(
+    study = Study(
         questions={question.id: question for question in questions},
         arms=arms,
         evaluation=EvaluationConfig(ranked_by="f1", margin=world.margin),
         wishes=world.wishes,
         seed=seed,
+    )
+    return _with_router(study, world) if world.routed else study
+
+
+def _with_router(study: Study, world: World) -> Study:
+    routing = route(study)
+    assert routing is not None
+    prices = [world.prices[name] for name in world.arms]
+    index, train = max(price.index for price in prices), sum(price.train for price in prices)
+    build = {"build_seconds": index + train, "index_seconds": index, "training_seconds": train}
+    return replace(
+        study, arms={**study.arms, ROUTED: ArmRun(ROUTED, ArmConfig(strategy="routed"), routing.records, build)}
     )
 
 

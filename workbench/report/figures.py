@@ -82,7 +82,7 @@ def amount_text(name: str, value: float | None) -> str:
 def arm_note(settings: Mapping[str, Any]) -> str:
     """Say in words what an arm does."""
     how = {"closed_book": "closed book", "rag": "retrieved passages", "oracle": "the right passage, given"}
-    how |= {"wrong_passages": "passages of other documents"}
+    how |= {"wrong_passages": "passages of other documents", "routed": "one of the other arms, chosen per question"}
     adapter = f" + adapter {settings['adapter']}" if settings.get("adapter") else ""
     control = " (control, never ranked)" if settings.get("control") else ""
     return f"{how[settings['strategy']]}{adapter}{control}"

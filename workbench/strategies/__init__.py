@@ -35,5 +35,7 @@ def build_strategy(
             return Oracle(gold(), builder)
         case "wrong_passages":
             return WrongPassages(finder(), builder, depth=retrieval.depth, passages=retrieval.passages)
+        case "routed":
+            raise AssertionError("a routed arm asks nothing: its records are chosen among the other arms'")
         case _:
             assert_never(arm.strategy)

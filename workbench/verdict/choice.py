@@ -110,10 +110,10 @@ def pick(field: Field, wishes: DecisionConfig) -> Choice:
 def exclusion(field: Field, arm: str, wishes: DecisionConfig) -> str | None:
     """Return which constraint an arm breaks, with both figures; None: it meets them all."""
     settings, costs = field.settings[arm], field.costs.get(arm)
-    if wishes.sources_needed and settings.strategy == "closed_book":
-        return "answers must show their passages, and it reads none"
-    if not wishes.weights_may_hold_corpus and settings.adapter is not None:
-        return f"the documents may not be trained into weights, and it needs adapter {settings.adapter}"
+    if wishes.sources_needed and settings.strategy in ("closed_book", "routed"):
+        return "answers must show their passages, and it reads none, or not for every question"
+    if not wishes.weights_may_hold_corpus and (settings.adapter is not None or settings.strategy == "routed"):
+        return f"the documents may not be trained into weights, and it needs adapter {settings.adapter or 'of others'}"
     limits = (
         ("seconds_p95", wishes.max_seconds, 1.0, "s an answer (p95)"),
         ("peak", wishes.max_memory_gib, 2.0**30, "GiB of memory"),

@@ -51,7 +51,8 @@ def route(study: Study) -> Routing | None:
     # What the corpus cannot answer is asked as well, and saying so is what counts there.
     scores = {name: study.scores(name, "abstention") | study.scores(name, study.evaluation.ranked_by) for name in arms}
     ids = [id_ for id_ in features.rows if all(id_ in one for one in scores.values())]
-    if len(ids) < FEWEST or len(arms) < 2:
+    n_scored = len(study.scores(arms[0], study.evaluation.ranked_by).keys() & set(ids)) if arms else 0
+    if n_scored < FEWEST or len(arms) < 2:
         return None
     table = np.array([[fmean(scores[name][id_]) for name in arms] for id_ in ids])  # (Q, A)
     seconds = _mean_seconds(study, arms)

@@ -91,6 +91,20 @@ def distractors(known: Known, seed: int) -> Material:
     )
 
 
+def half_of_each(known: Known, seed: int) -> Material:
+    """Half order lines, half facts from documents: no arm does both."""
+    products = draw_products(50, seed + 30)
+    orders = list(draw_orders(110, seed + 1))
+    return Material(
+        documents={one.document_id: one.text() for one in products},
+        questions=_facts(products[:25], "train", ways=(0,))
+        + _facts(products[25:40], "new", ways=(1,))
+        + [row | {"split": "train" if place < 50 else "new"} for place, row in enumerate(orders)],
+        arms={"base": CLOSED, "lora": LORA, "rag_reader": READER, "routed": {"strategy": "routed"}},
+        ranked_by="f1",
+    )
+
+
 def same_questions(known: Known, seed: int) -> Material:
     """A handful of facts, asked again and again in other words: weights can hold them, passages state them."""
     products = draw_products(8, seed + 40)
@@ -116,7 +130,7 @@ def tie(known: Known, seed: int) -> Material:
 
 MATERIALS: dict[str, Callable[[Known, int], Material]] = {
     maker.__name__: maker
-    for maker in (known_facts, new_facts, house_format, few_labels, distractors, same_questions, tie)
+    for maker in (known_facts, new_facts, house_format, few_labels, distractors, half_of_each, same_questions, tie)
 }
 REAL_WORLDS = (
     RealWorld(
@@ -136,6 +150,7 @@ REAL_WORLDS = (
         "distractors",
         ("decision.weights_may_hold_corpus=false", "evaluation.ranked_by=contains"),
     ),
+    RealWorld("half_of_each", "half format, half facts", frozenset({"routed"}), "half_of_each"),
     RealWorld(
         "fast_changing",
         "few facts that change all the time",
@@ -156,13 +171,6 @@ REAL_WORLDS = (
         frozenset({"rag_reader"}),
         "same_questions",
         ("decision.questions_per_month=10000000", "evaluation.margin=0.1", "decision.sources_needed=true"),
-    ),
-    RealWorld(
-        "in_time",
-        "near-identical passages, but the reader's passages take too long to read",
-        frozenset({"base", UNDECIDED}),
-        "distractors",
-        ("decision.max_seconds=0.02",),
     ),
     RealWorld("tie", "two or three passages, thirty questions", frozenset({UNDECIDED}), "tie"),
 )

@@ -3,18 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.config import ArmConfig, DecisionConfig, EvaluationConfig
+from workbench.config import DecisionConfig, EvaluationConfig
+from workbench.config.experiment import DEFAULT_ARMS as SETTINGS
 from workbench.types import CaseCosts, CaseRecord, HitRecord, Question, Span, Split
 from workbench.verdict import ArmRun, Study
 
-SETTINGS = {
-    "base": ArmConfig(strategy="closed_book"),
-    "rag": ArmConfig(strategy="rag"),
-    "lora": ArmConfig(strategy="closed_book", adapter="closed_book"),
-    "rag_lora": ArmConfig(strategy="rag", adapter="closed_book"),
-    "rag_reader": ArmConfig(strategy="rag", adapter="reader"),
-    "rag_oracle": ArmConfig(strategy="oracle", control=True),
-}
 SECONDS = {"base": 0.2, "rag": 0.5, "lora": 0.21, "rag_lora": 0.52, "rag_reader": 0.51, "rag_oracle": 0.4}
 BUILD = {
     "base": {},

@@ -1,6 +1,6 @@
 """Whole retrieval at scale: a collection of N chunks, its dense search with text, beside the bare FAISS call.
 
-    OMP_NUM_THREADS=2 python scripts/bench_collection.py --n 1000000 --folder /tmp/kb [--real vectors.npy] [--share 0.6]
+    OMP_NUM_THREADS=2 python scripts/bench_collection.py --n 1000000 --folder FOLDER [--real vectors.npy] [--share 0.6]
 
 Vectors are synthetic, as in bench_scale.py; texts are short. "Whole retrieval" is all but the question's embedding:
 search, chunk ids, texts with their checksums verified, hits. FAISS alone is IndexRefine over the same candidates, all

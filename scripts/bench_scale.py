@@ -1,6 +1,6 @@
 """One million vectors through `write_vectors` and `VectorSegment`: seconds, memory against its cap, recall, latency.
 
-    OMP_NUM_THREADS=2 python scripts/bench_scale.py --n 1000000 --folder /tmp/scale [--real vectors.npy]
+    OMP_NUM_THREADS=2 python scripts/bench_scale.py --n 1000000 --folder FOLDER [--real vectors.npy]
 
 The vectors are SYNTHETIC: seeded unit rows, each a centre plus noise along 64 directions. With --real, centres and
 directions are those of real embeddings, shape (M, D). Questions are drawn from the same mixture and are no rows.

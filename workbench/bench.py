@@ -224,13 +224,17 @@ class Bench:
         )
         return {"records": len(records), "made_with": made_with()}
 
-    def _arms(self, name: str) -> list[Arm]:
-        """Return an arm ready to answer, once for each training seed of its adapter, which is attached on the way."""
+    def _arms(self, name: str, *, seeds: Sequence[int] | None = None) -> list[Arm]:
+        """Return an arm ready to answer, once for each training seed of its adapter, which is attached on the way.
+
+        Args:
+            seeds: None: all that were trained with.
+        """
         adapter = self.config.arms[name].adapter
         strategy = self._strategy(name)
         if adapter is None:
             return [Arm(name, strategy, None)]
-        return [Arm(name, strategy, self._attach(adapter, seed), seed) for seed in self._adapters.seeds()]
+        return [Arm(name, strategy, self._attach(adapter, seed), seed) for seed in seeds or self._adapters.seeds()]
 
     def _attach(self, adapter: str, seed: int) -> str:
         """Attach the adapter trained with `seed` unless it is; return the name it is attached under."""
@@ -351,7 +355,7 @@ class Bench:
                 f"adapter {adapter!r} is not trained for this config in {self.run_folder.folder}; "
                 f"train it: workbench train CONFIG --out {self.run_folder.folder}"
             )
-        ready = self._arms(arm)[0]  # of several training seeds the experiment's own
+        ready = self._arms(arm, seeds=(self.config.seed,))[0]
         prompt = ready.strategy.prompt(Question(id="asked", text=question))
         if prompt.refused:
             return Answer("asked", prompt, refuse(self.config.prompt.not_found), ())

@@ -21,7 +21,6 @@ class ReportData:
         manifest: fingerprints, versions, hardware, seed; shown as it is.
         passages: text by (document_id, start, end) for the hits of `records`; a hit without text shows its place only.
         decision: the verdict (decision.json); None: a run of before there was one.
-        studies: by name ("freshness", "scaling", "learning_curve"), what the study found, where it was run.
         curves: by adapter, {"steps": [{"step", "loss"}, ...], "held_out": [the same]}, loss in nats a token.
     """
 
@@ -33,6 +32,5 @@ class ReportData:
     questions: Mapping[str, Question] = field(default_factory=dict)
     passages: Mapping[tuple[str, int, int], str] = field(default_factory=dict)
     decision: Decision | None = None
-    studies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     failures: Sequence[ReadFailure] = ()

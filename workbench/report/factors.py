@@ -1,13 +1,12 @@
 """The decision table: eight factors people argue about, each as it was measured for each arm.
 
-What a run does not measure is named with the command that measures it; nothing is filled in.
+What a run does not measure is a dash, and the row says so; nothing is filled in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from workbench.decision import ArmCosts, Decision
 from workbench.report.data import ReportData
@@ -19,7 +18,7 @@ STYLE_KINDS = ("style", "format")
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One row: the factor, how it is measured, one text an arm; `missing` says what would measure it."""
+    """One row: the factor, how it is measured, one text an arm; `missing` says why there is none."""
 
     name: str
     measured_as: str
@@ -39,10 +38,10 @@ def decision_table(data: ReportData) -> tuple[list[str], list[Factor]]:
         _ongoing(arms, costs, decision),
         _updates(arms, costs),
         _speed(arms, costs),
-        _freshness(arms, data.studies.get("freshness")),
+        _unmeasured("Knowledge freshness", "score on changed facts; stale answers; leaks of deleted facts", arms),
         _specialisation(arms, data.summary),
         _complexity(arms, costs, data.summary),
-        _scaling(arms, data.studies.get("scaling"), data.summary["ranked_by"]),
+        _unmeasured("Scaling with knowledge", "score and seconds as the corpus grows", arms),
     ]
     return arms, rows
 
@@ -82,25 +81,21 @@ def _speed(arms: Sequence[str], costs: Mapping[str, ArmCosts]) -> Factor:
     return Factor("Response speed", "seconds to the whole answer, median / p95", cells)
 
 
-def _freshness(arms: Sequence[str], study: Mapping[str, Any] | None) -> Factor:
-    how = "score on changed facts; stale answers; leaks of deleted facts"
-    if study is None:
-        return Factor("Knowledge freshness", how, (MISSING,) * len(arms), "workbench freshness CONFIG")
-    return Factor("Knowledge freshness", how, tuple(study["by_arm"].get(arm, MISSING) for arm in arms))
+def _unmeasured(name: str, measured_as: str, arms: Sequence[str]) -> Factor:
+    """Return a factor that a run cannot measure: it would take several."""
+    return Factor(name, measured_as, (MISSING,) * len(arms), "a run does not measure this")
 
 
 def _specialisation(arms: Sequence[str], summary: Summary) -> Factor:
-    how = "compliance with the declared checks; score on style and format questions"
+    how = "score on questions of kind style or format"
     metric, cells = summary["ranked_by"], []
     for arm in arms:
         parts = []
-        if "compliance" in summary["arms"].get(arm, {}):
-            parts.append(f"{score_text('compliance', summary['arms'][arm]['compliance']['mean'])} compliant")
         for kind in STYLE_KINDS:
             figure = summary["kinds"].get(kind, {}).get(arm, {}).get(metric)
             parts += [f"{SCORE_NAMES[metric]} {score_text(metric, figure['mean'])} ({kind})"] if figure else []
         cells.append(", ".join(parts) or MISSING)
-    missing = "" if any(cell != MISSING for cell in cells) else "questions with `checks`, or of kind `style`"
+    missing = "" if any(cell != MISSING for cell in cells) else "no question is of such a kind"
     return Factor("Specialisation", how, tuple(cells), missing)
 
 
@@ -108,15 +103,9 @@ def _complexity(arms: Sequence[str], costs: Mapping[str, ArmCosts], summary: Sum
     cells = []
     for arm in arms:
         settings, size = summary["settings"][arm], costs[arm].artefact_bytes
-        ships = ["index"] if settings["strategy"] not in ("closed_book",) else []
+        ships = ["index"] if settings["strategy"] != "closed_book" else []
         ships += ["adapter"] if settings.get("adapter") else []
+        ships += ["the arms' adapters", "router"] if settings["strategy"] == "routed" else []
         amount = "" if not size else f", {size / 2**20:,.1f} MiB"
         cells.append((" + ".join(ships) or "nothing") + amount)
     return Factor("Implementation complexity", "artefacts to ship beside the base model", tuple(cells))
-
-
-def _scaling(arms: Sequence[str], study: Mapping[str, Any] | None, metric: str) -> Factor:
-    how = f"{SCORE_NAMES[metric]} and seconds as the corpus grows"
-    if study is None:
-        return Factor("Scaling with knowledge", how, (MISSING,) * len(arms), "workbench scaling CONFIG")
-    return Factor("Scaling with knowledge", how, tuple(study["by_arm"].get(arm, MISSING) for arm in arms))

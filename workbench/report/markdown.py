@@ -83,7 +83,7 @@ def _answer(data: ReportData) -> list[str]:
     parts += ["## With care", _bullets(advice.cautions)] if advice.cautions else []
     arms, factors = decision_table(data)
     if factors:
-        lines = ([f"{one.name} ({one.missing or one.measured_as})", *one.cells] for one in factors)
+        lines = ([f"{one.name} ({one.measured_as}{one.missing and '; not measured'})", *one.cells] for one in factors)
         parts += ["## The decision table", _table(["factor", *arms], lines)]
     return parts
 

@@ -74,6 +74,19 @@ def test_arms_answer_with_every_training_seed_and_a_killed_run_gives_the_same(ex
     assert (torn / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
 
 
+def test_a_damaged_decision_is_made_again_and_a_damaged_router_is_told(
+    finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = shutil.copytree(finished[1], tmp_path / "out")
+    whole = (out / "decision.json").read_bytes()
+    (out / "decision.json").write_text("{")
+    write_run_report(out)
+    assert (out / "decision.json").read_bytes() == whole
+    (out / "router.json").write_text("{")
+    with pytest.raises(RunMismatchError, match=r"router\.json is damaged"):
+        decide_run(out)
+
+
 def test_a_routed_arm_needs_forty_questions_and_says_so(experiment: Path, tmp_path: Path) -> None:
     arms = "arms={base: {strategy: closed_book}, rag: {strategy: rag}, routed: {strategy: routed}}"
     with pytest.raises(ConfigError, match="at least 40 questions"):

@@ -108,7 +108,7 @@ class Crossover(Frozen):
 
     earlier: str
     later: str
-    questions: Estimate | None  # None: never
+    questions: Estimate | None  # None: never, it is not cheaper to ask
     unit: Literal["seconds", "money"] = "seconds"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,7 @@ def decide_run(folder: Path, *, overrides: Sequence[str] = ()) -> Decision:
     run = read_run(folder)
     study = _study(run, folder, overrides)
     evidence = Evidence(study, tuple(run.questions.values()), run.passages)
-    router = folder / ROUTER
-    report = RouterReport.model_validate_json(router.read_bytes()) if router.exists() else None
-    return decide(study, alarms=check_run(evidence), router=report)
+    return decide(study, alarms=check_run(evidence), router=_read_router(folder))
 
 
 def write_decision(folder: Path) -> Decision:
@@ -100,8 +99,8 @@ def write_run_report(folder: Path) -> Path:
     Raises:
         RunMismatchError: the folder holds no finished run.
     """
-    write_decision(folder)  # a run of before there were decisions gets one
-    write_report(folder, read_run(folder))
+    decision = write_decision(folder)  # always anew: it is computed from the run's other files
+    write_report(folder, replace(read_run(folder), decision=decision))
     return folder / "report.html"
 
 
@@ -132,24 +131,21 @@ def read_run(folder: Path) -> ReportData:
             (passage.document_id, passage.start, passage.end): passage.text
             for passage in read_lines(folder / "passages.jsonl", PassageRecord)
         },
-        decision=_read_decision(folder),
         curves=training,
         failures=[ReadFailure(**failure) for failure in summary["failures"]],
     )
 
 
-def _read_decision(folder: Path) -> Decision | None:
-    """Return the run's decision; None: it was made before there were any."""
-    path = folder / DECISION
+def _read_router(folder: Path) -> RouterReport | None:
+    """Return what routing brought; None: no arm of the run is routed."""
+    path = folder / ROUTER
     if not path.exists():
         return None
     try:
-        return Decision.model_validate_json(path.read_bytes())
+        return RouterReport.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        fault = error.errors()[0]
         raise RunMismatchError(
-            f"{path} is no decision ({'.'.join(map(str, fault['loc']))}: {fault['msg']}); remove it and run again: "
-            f"workbench run CONFIG --out {folder}"
+            f"{path} is damaged ({error.errors()[0]['msg']}); make it again: workbench evaluate CONFIG --out {folder}"
         ) from error
 
 

@@ -22,7 +22,12 @@ class DecisionConfig(Knobs):
         None, ge=0, le=1, description="share of your questions that are on documents trained on; none: as in the test"
     )
     max_seconds: float | None = Field(None, gt=0, description="longest answer, 95th percentile, in seconds; none: any")
-    max_memory_gib: float | None = Field(None, gt=0, description="memory an answer may take, in GiB; none: any")
+    max_memory_gib: float | None = Field(
+        None,
+        gt=0,
+        description="peak memory while answering, in GiB: the GPU's, else the whole process's, training included; "
+        "none: any",
+    )
     max_build_hours: float | None = Field(None, gt=0, description="index and training, in hours; none: any")
     sources_needed: bool = Field(False, description="answers must show their passages: arms without any are excluded")
     weights_may_hold_corpus: bool = Field(

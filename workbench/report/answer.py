@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workbench.decision import Crossover, Decision, Outcome, PairRuling, RouterReport, Standing
+from workbench.decision import Decision, Outcome, PairRuling, RouterReport, Standing
 from workbench.report.figures import (
     MISSING,
     SCORE_NAMES,
@@ -94,17 +94,19 @@ def _matrix_cell(ours: PairRuling | None, theirs: PairRuling | None) -> MatrixCe
 
 
 def crossover_sentences(decision: Decision) -> list[str]:
-    """Return one sentence a pair of arms: from how many questions on the one dearer to build is the cheaper."""
-    return [_crossover_sentence(crossover) for crossover in decision.crossovers]
-
-
-def _crossover_sentence(crossover: Crossover) -> str:
-    dearer = f"**{crossover.later}** is dearer to build than **{crossover.earlier}** and cheaper to ask"
-    questions = crossover.questions
-    if questions is None:
-        return f"{dearer}, but never makes up for it."
-    within = "" if questions.low is None else f" [{questions.low:,.0f}, {_end(questions.high)}]"
-    return f"{dearer}: it has paid for itself in {crossover.unit} after {questions.value:,.0f} questions{within}."
+    """Return from how many questions on an arm dearer to build has paid for itself; those that never do in one line."""
+    told, never = [], []
+    for crossover in decision.crossovers:
+        questions = crossover.questions
+        if questions is None:
+            never.append(f"**{crossover.later}** against {crossover.earlier}")
+            continue
+        within = "" if questions.low is None else f" [{questions.low:,.0f}, {_end(questions.high)}]"
+        told.append(
+            f"**{crossover.later}** is dearer to build than **{crossover.earlier}** and cheaper to ask: it has paid "
+            f"for itself after {questions.value:,.0f} questions{within}."
+        )
+    return told + ([f"Dearer to build and not cheaper to ask, so never: {', '.join(never)}."] if never else [])
 
 
 def _end(value: float | None) -> str:

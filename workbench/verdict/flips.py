@@ -79,9 +79,10 @@ def _constraints(field: Field, wishes: DecisionConfig, chosen: str) -> list[Flip
     costs, found = field.costs.get(chosen), []
     if costs is None:
         return []
-    peak = costs.peak_gpu_bytes or costs.peak_bytes
+    # Not the process's memory: that is mostly what training and other arms left there, and turns nothing by itself.
+    peak = costs.peak_gpu_bytes
     limits = [("seconds", "max_seconds", costs.seconds_p95, "s an answer (p95)", 1.0)]
-    limits += [("memory", "max_memory_gib", peak, "GiB of memory", 2.0**30)] if peak else []
+    limits += [("memory", "max_memory_gib", peak, "GiB of GPU memory", 2.0**30)] if peak else []
     for knob, key, value, unit, scale in limits:
         tighter = wishes.model_copy(update={key: value / scale * 0.999})
         other = pick(field, tighter).arm

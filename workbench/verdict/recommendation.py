@@ -78,7 +78,7 @@ class _Words:
 
     def reasons(self) -> tuple[str, ...]:
         """Why the arm, or why none: each with its figures."""
-        arm, told = self.choice.arm, []
+        arm, wishes, told = self.choice.arm, self.study.wishes, []
         if arm is None:
             open_pairs = [
                 self._compared(a, b)
@@ -102,6 +102,10 @@ class _Words:
                     f"It is shown to be less than {points} worse than {_list(others)}, if at all, and costs less: "
                     f"{self._costs(arm, others)}."
                 )
+        told.append(
+            f"Monthly costs are for {wishes.questions_per_month:,g} questions and {wishes.updates_per_month:,g} "
+            f"updates, building spread over {wishes.months:g} months (`decision`)."
+        )
         if self._is_bare(arm):
             told.append("Nothing that was tried is shown to beat the base model.")
         return tuple(told)

@@ -15,6 +15,7 @@ from workbench.config.dataset import DatasetConfig
 from workbench.config.decision import DecisionConfig
 from workbench.config.gates import GatesConfig
 from workbench.config.knowledge import ChunkingConfig, CorpusConfig, IndexConfig, ModelsConfig, RetrievalConfig
+from workbench.config.racing import RacingConfig
 from workbench.config.training import TrainingConfig
 
 
@@ -81,6 +82,7 @@ class EvaluationConfig(Knobs):
         lt=0.5,
         description="difference in ranked_by that does not matter to you: closer arms are equivalent",
     )
+    racing: RacingConfig = RacingConfig()
 
 
 DEFAULT_ARMS = {

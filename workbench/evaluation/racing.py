@@ -1,0 +1,259 @@
+"""A race: arms answer question after question, and those that cannot be recommended any more stop.
+
+Of the arms within the margin of the best one, the recommendation is the cheapest. So an arm stops when
+- worse: a running arm is surely better, by more than the margin; by anything at all, if that arm is not dearer;
+- dearer: a cheaper arm is surely within the margin of every running arm;
+- undecidable: all questions together would hardly tell it from any running arm, so it ends undecided either way;
+- decided: fewer than two arms are left.
+"Surely" is by sequential.py. Among k arms the arm to take and the best arm can each be lost to k - 1 others by the
+first rule, and k - 1 arms can be taken for as good as the best by the second: with 9/10 of `alpha` shared by the former
+and 1/10 by the latter (Bonferroni), the chance that either arm is stopped wrongly is at most `alpha`. "Undecidable" is
+a forecast, and errs beside that.
+
+Not the recommendation itself, and no clock: which arm is dearer is taken from what must be built and from tokens, so
+that a race is a function of the records alone and a continued run is the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.decision import ArmStop, RaceReport
+from workbench.evaluation.sequential import boundary, chance_to_decide, flip_z
+
+Rule = Literal["worse", "dearer", "undecidable", "decided"]
+Bool = NDArray[np.bool_]
+SAME_TOKENS = 1.05  # arms whose tokens a question are closer than this factor cost the same
+SHARE_OF_DEARER = 0.1  # of alpha: few arms stop by this rule
+AHEAD, FAR, CLOSE = 0, 1, 2  # the null hypotheses: lead <= 0, lead <= margin, lead <= -margin
+
+
+@dataclass(frozen=True, slots=True)
+class RaceRules:
+    """How strict a race is.
+
+    Attributes:
+        alpha: chance that the arm to take or the best arm is stopped wrongly.
+        margin: difference of scores that does not matter.
+        min_questions: no arm stops before.
+        look_every: batches from one look to the next.
+        futility: least chance to be decided for which an arm goes on; 0: it always does.
+        confidence: of the verdict that follows.
+        only_by_cheaper: an arm may be stopped only by arms that are not dearer, as where a limit on seconds or memory
+            might exclude the better one.
+    """
+
+    alpha: float = 0.05
+    margin: float = 0.02
+    min_questions: int = 20
+    look_every: int = 1
+    futility: float = 0.05
+    confidence: float = 0.95
+    only_by_cheaper: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RaceCase:
+    """One question as the arms that still answer have answered it.
+
+    Attributes:
+        scores: by arm, in [0, 1].
+        tokens: by arm, read and written.
+    """
+
+    question_id: str
+    scores: Mapping[str, float]
+    tokens: Mapping[str, float]
+
+
+class Race:
+    """Feed it batches in the order asked; `answers(arm)` says who still answers."""
+
+    def __init__(
+        self,
+        needs: Mapping[str, frozenset[str]],
+        n_questions: int,
+        rules: RaceRules,
+        *,
+        keep: Sequence[str] = (),
+        beside: Sequence[str] = (),
+        n_beside: int | None = None,
+    ) -> None:
+        """Line up the arms.
+
+        Args:
+            needs: the arms that race, and what must be built for each: the index, adapters. An arm that needs no more
+                than another and reads and writes no more tokens is not dearer than it, whatever the volume.
+            n_questions: scored questions in all.
+            keep: racing arms that answer every question even so.
+            beside: arms that are not ranked: they answer until the race is over, or `n_beside` questions.
+        Raises:
+            ValueError: fewer than two arms race, or `keep` names one that does not.
+        """
+        if len(needs) < 2:
+            raise ValueError(f"a race needs two arms that are ranked, and got {len(needs)}: {', '.join(needs)}")
+        if unknown := [arm for arm in keep if arm not in needs]:
+            raise ValueError(f"kept arms {', '.join(unknown)} do not race; the racing arms are: {', '.join(needs)}")
+        self.arms, self.rules, self.n_questions = tuple(needs), rules, n_questions
+        self.keep, self.beside, self.n_beside = frozenset(keep), tuple(beside), n_beside
+        self.stops: list[ArmStop] = []
+        self.n_asked = 0
+        k = len(self.arms)
+        shares = np.array([(1 - SHARE_OF_DEARER) / 2, (1 - SHARE_OF_DEARER) / 2, SHARE_OF_DEARER])
+        self._levels = rules.alpha * shares / (k - 1)  # of each test, by its null hypothesis
+        self._fewer_needs = np.array([[needs[a] <= needs[b] for b in needs] for a in needs])
+        self._allowances = np.array([0.0, rules.margin, -rules.margin])[:, None, None]
+        self._totals = np.zeros((3, k, k))  # of score(row) - score(column) - allowance
+        self._squares = np.zeros((3, k, k))
+        self._tokens = np.zeros(k)
+        self._running = np.ones(k, dtype=bool)
+        self._fractions: list[float] = []  # of the questions, seen at each look
+        self._n_batches = 0
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The arms that still race, in the order given."""
+        return tuple(arm for arm, runs in zip(self.arms, self._running, strict=True) if runs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to decide."""
+        return not self._running.any()
+
+    def answers(self, arm: str) -> bool:
+        """Whether `arm` answers the next question."""
+        if arm in self.beside:
+            return not self.is_over and all(stop.arm != arm for stop in self.stops)
+        return arm in self.keep or arm in self.running
+
+    def feed(self, cases: Sequence[RaceCase]) -> None:
+        """Take in one batch, in the order asked, and look who stops.
+
+        Raises:
+            ValueError: a running arm has no score.
+        """
+        if self.is_over:
+            return
+        for case in cases:
+            self._take(case)
+        self._n_batches += 1
+        if self._n_batches % self.rules.look_every == 0:
+            self._look()
+        if self.n_beside is not None and self.n_asked >= self.n_beside:
+            self._stop_beside(f"a control answers {self.n_beside} questions")
+
+    def report(self, metric: str) -> RaceReport:
+        """Return what race.json holds."""
+        return RaceReport(
+            metric=metric,
+            alpha=self.rules.alpha,
+            margin=self.rules.margin,
+            questions=self.n_questions,
+            asked=self.n_asked,
+            looks=len(self._fractions),
+            stops=tuple(self.stops),
+        )
+
+    def _take(self, case: RaceCase) -> None:
+        if missing := [arm for arm in self.running if arm not in case.scores]:
+            raise ValueError(f"question {case.question_id!r} has no score of running arms: {', '.join(missing)}")
+        scores = np.array([case.scores.get(arm, 0.0) for arm in self.arms])  # what stopped arms have is not looked at
+        differences = (scores[:, None] - scores[None, :])[None] - self._allowances  # (3, k, k)
+        self._totals += differences
+        self._squares += differences**2
+        self._tokens += [case.tokens.get(arm, 0.0) for arm in self.arms]
+        self.n_asked += 1
+
+    def _look(self) -> None:
+        fraction = self.n_asked / self.n_questions
+        if self.n_asked < self.rules.min_questions or fraction <= max(self._fractions, default=0.0):
+            return
+        self._fractions.append(fraction)
+        bounds = np.array([boundary(float(level), tuple(self._fractions)) for level in self._levels])
+        sure = flip_z(self._totals, self._squares) >= bounds[:, None, None]  # (3, k, k)
+        no_dearer = self._fewer_needs & (self._tokens[:, None] <= SAME_TOKENS * self._tokens[None, :])
+        self._stop_worse(sure, no_dearer)
+        self._stop_dearer(sure, no_dearer & ~no_dearer.T)
+        if self.rules.futility:
+            self._stop_undecidable()
+        if self._running.sum() < 2:
+            self._finish()
+
+    def _stop_worse(self, sure: Bool, no_dearer: Bool) -> None:
+        """Stop who is surely beaten. All running arms share their questions, so leads are leads of means: no circle."""
+        by_any = np.zeros_like(no_dearer) if self.rules.only_by_cheaper else sure[FAR]
+        beaten = (sure[AHEAD] & no_dearer) | by_any  # row beats column
+        running = np.flatnonzero(self._running)
+        for arm in running:
+            rivals = [rival for rival in running if beaten[rival, arm]]
+            if rivals:
+                rival = max(rivals, key=lambda row: self._totals[AHEAD, row, arm])
+                self._stop(arm, "worse", rival, "is surely better" + (", and not dearer" * bool(no_dearer[rival, arm])))
+
+    def _stop_dearer(self, sure: Bool, cheaper: Bool) -> None:
+        running = np.flatnonzero(self._running)
+        for good in running:
+            if all(sure[CLOSE, good, other] for other in running if other != good):
+                for arm in running:
+                    if cheaper[good, arm] and self._running[arm]:
+                        self._stop(arm, "dearer", good, f"is cheaper, and no arm is better by {self.rules.margin:g}")
+
+    def _stop_undecidable(self) -> None:
+        from scipy.special import ndtri
+
+        running = np.flatnonzero(self._running)
+        leader = running[self._totals[AHEAD][np.ix_(running, running)].sum(axis=1).argmax()]
+        chances = chance_to_decide(
+            self._totals[AHEAD],
+            self._squares[AHEAD],
+            n=self.n_asked,
+            n_all=self.n_questions,
+            margin=self.rules.margin,
+            critical=float(ndtri((1 + self.rules.confidence) / 2)),
+            confidence=self.rules.confidence,
+        )
+        for arm in running:
+            highest = max((chances[arm, other] for other in running if other != arm), default=1.0)
+            if arm != leader and highest < self.rules.futility:
+                why = f"cannot be told from it by {self.n_questions} questions but with a chance of {highest:.1%}"
+                self._stop(arm, "undecidable", leader, why)
+
+    def _finish(self) -> None:
+        for arm in np.flatnonzero(self._running):
+            self._stop(arm, "decided", None, "no other arm is left in the race")
+        self._stop_beside("the race is over")
+
+    def _stop_beside(self, why: str) -> None:
+        for arm in self.beside:
+            if all(stop.arm != arm for stop in self.stops):
+                sentence = f"{arm} stopped after {self.n_asked} questions: {why}"
+                self.stops.append(
+                    ArmStop(
+                        arm=arm, questions=self.n_asked, rule="control", by=None, difference=None, sentence=sentence
+                    )
+                )
+
+    def _stop(self, arm: np.intp, rule: Rule, rival: np.intp | None, why: str) -> None:
+        self._running[arm] = False
+        name = self.arms[arm]
+        if name in self.keep:
+            return
+        difference = None if rival is None else float(self._totals[AHEAD, rival, arm]) / self.n_asked
+        by = None if rival is None else self.arms[rival]
+        lead = "" if difference is None else f"{by} ({difference:+.3f}) "
+        sentence = f"{name} stopped after {self.n_asked} questions: {lead}{why}"
+        self.stops.append(
+            ArmStop(
+                arm=name,
+                questions=self.n_asked,
+                rule=rule,
+                by=by,
+                difference=difference and round(difference, 6),
+                sentence=sentence,
+            )
+        )

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.decision import ArmStop, RaceReport
-from workbench.evaluation.sequential import boundary, chance_to_decide, flip_z
+from workbench.evaluation.sequential import Decided, boundary, chance_to_decide, flip_z
 
 Rule = Literal["worse", "dearer", "undecidable", "decided"]
 Bool = NDArray[np.bool_]
@@ -64,11 +64,13 @@ class RaceCase:
     Attributes:
         scores: by arm, in [0, 1].
         tokens: by arm, read and written.
+        weight: how much the question counts; 1 on average over all.
     """
 
     question_id: str
     scores: Mapping[str, float]
     tokens: Mapping[str, float]
+    weight: float = 1.0
 
 
 class Race:
@@ -111,6 +113,7 @@ class Race:
         self._totals = np.zeros((3, k, k))  # of score(row) - score(column) - allowance
         self._squares = np.zeros((3, k, k))
         self._tokens = np.zeros(k)
+        self._weight = 0.0
         self._running = np.ones(k, dtype=bool)
         self._fractions: list[float] = []  # of the questions, seen at each look
         self._n_batches = 0
@@ -163,10 +166,11 @@ class Race:
         if missing := [arm for arm in self.running if arm not in case.scores]:
             raise ValueError(f"question {case.question_id!r} has no score of running arms: {', '.join(missing)}")
         scores = np.array([case.scores.get(arm, 0.0) for arm in self.arms])  # what stopped arms have is not looked at
-        differences = (scores[:, None] - scores[None, :])[None] - self._allowances  # (3, k, k)
+        differences = case.weight * ((scores[:, None] - scores[None, :])[None] - self._allowances)  # (3, k, k)
         self._totals += differences
         self._squares += differences**2
         self._tokens += [case.tokens.get(arm, 0.0) for arm in self.arms]
+        self._weight += case.weight
         self.n_asked += 1
 
     def _look(self) -> None:
@@ -178,9 +182,10 @@ class Race:
         sure = flip_z(self._totals, self._squares) >= bounds[:, None, None]  # (3, k, k)
         no_dearer = self._fewer_needs & (self._tokens[:, None] <= SAME_TOKENS * self._tokens[None, :])
         self._stop_worse(sure, no_dearer)
-        self._stop_dearer(sure, no_dearer & ~no_dearer.T)
+        cheaper = no_dearer & ~no_dearer.T
+        self._stop_dearer(sure, cheaper)
         if self.rules.futility:
-            self._stop_undecidable()
+            self._stop_undecidable(cheaper.T)
         if self._running.sum() < 2:
             self._finish()
 
@@ -203,25 +208,27 @@ class Race:
                     if cheaper[good, arm] and self._running[arm]:
                         self._stop(arm, "dearer", good, f"is cheaper, and no arm is better by {self.rules.margin:g}")
 
-    def _stop_undecidable(self) -> None:
+    def _stop_undecidable(self, dearer: Bool) -> None:
+        """Stop who would hardly be told from any arm ahead of it, the pairs still open being corrected by Holm."""
         from scipy.special import ndtri
 
         running = np.flatnonzero(self._running)
-        leader = running[self._totals[AHEAD][np.ix_(running, running)].sum(axis=1).argmax()]
+        tail = (1 - self.rules.confidence) / 2
+        n_pairs = max(len(running) * (len(running) - 1) // 2, 1)
         chances = chance_to_decide(
             self._totals[AHEAD],
             self._squares[AHEAD],
             n=self.n_asked,
             n_all=self.n_questions,
-            margin=self.rules.margin,
-            critical=float(ndtri((1 + self.rules.confidence) / 2)),
-            confidence=self.rules.confidence,
+            rules=Decided(self.rules.margin, float(ndtri(1 - tail / n_pairs)), float(ndtri(1 - tail))),
+            cheaper=~dearer,
         )
-        for arm in running:
-            highest = max((chances[arm, other] for other in running if other != arm), default=1.0)
-            if arm != leader and highest < self.rules.futility:
-                why = f"cannot be told from it by {self.n_questions} questions but with a chance of {highest:.1%}"
-                self._stop(arm, "undecidable", leader, why)
+        ranked = sorted(running, key=lambda arm: (-self._totals[AHEAD, arm, running].sum(), arm))  # best mean first
+        for place, arm in enumerate(ranked[1:], start=1):
+            highest = max(float(chances[ahead, arm]) for ahead in ranked[:place])
+            if highest < self.rules.futility:
+                why = f"all {self.n_questions} questions would tell them apart with a chance of {highest:.1%}"
+                self._stop(arm, "undecidable", ranked[0], why)
 
     def _finish(self) -> None:
         for arm in np.flatnonzero(self._running):
@@ -243,7 +250,7 @@ class Race:
         name = self.arms[arm]
         if name in self.keep:
             return
-        difference = None if rival is None else float(self._totals[AHEAD, rival, arm]) / self.n_asked
+        difference = None if rival is None else float(self._totals[AHEAD, rival, arm]) / self._weight
         by = None if rival is None else self.arms[rival]
         lead = "" if difference is None else f"{by} ({difference:+.3f}) "
         sentence = f"{name} stopped after {self.n_asked} questions: {lead}{why}"

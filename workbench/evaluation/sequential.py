@@ -33,6 +33,18 @@ class _Look(NamedTuple):
     boundary: float
 
 
+class Decided(NamedTuple):
+    """When a verdict on all questions calls a pair decided.
+
+    The mean difference is `critical` standard errors from 0, or its interval of `interval` standard errors to each side
+    lies within the margin; where one arm is cheaper it is enough that the dearer is not better by more than the margin.
+    """
+
+    margin: float
+    critical: float
+    interval: float
+
+
 def boundary(alpha: float, fractions: tuple[float, ...]) -> float:
     """Return how large z has to be at the last of these looks to be a discovery, one-sided.
 
@@ -86,26 +98,33 @@ def flip_z(totals: Float64, squares: Float64) -> Float64:
 
 
 def chance_to_decide(
-    totals: Float64, squares: Float64, *, n: int, n_all: int, margin: float, critical: float, confidence: float
+    totals: Float64, squares: Float64, *, n: int, n_all: int, rules: Decided, cheaper: NDArray[np.bool_]
 ) -> Float64:
-    """Return the chance that all questions together would decide a pair that is undecided after `n` of `n_all`.
+    """Return the chance that all questions together would decide a pair, seen what `n` of `n_all` have shown.
 
-    Decided: the mean difference is `critical` standard errors from 0, or its interval lies within the margin. The mean
-    over all is predicted from the seen: normal about their mean, with variance s2 (1 / n - 1 / n_all) (stochastic
-    curtailment; Spiegelhalter, Freedman and Blackburn 1986, https://doi.org/10.1016/0197-2456(86)90003-6). One more
-    question that differs entirely is added to s2, so that arms that never differed are not taken to be the same.
+    The mean over all is predicted from the seen: normal about their mean, with variance s2 (1 / n - 1 / n_all)
+    (stochastic curtailment; Spiegelhalter, Freedman and Blackburn 1986,
+    https://doi.org/10.1016/0197-2456(86)90003-6). One more question that differs entirely is added to s2, so that arms
+    that never differed are not taken to be the same.
 
     Args:
-        totals, squares: sums of the paired differences and of their squares over the seen questions; any shape.
+        totals, squares: shape (K, K), sums over the seen questions of score(row) - score(column) and of its square.
+        cheaper: shape (K, K), whether the row may turn out cheaper than the column.
     Returns:
-        Chances in [0, 1], same shape; with no question left, 0 or 1.
+        Chances in [0, 1], shape (K, K).
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import ndtr
 
     mean, variance = totals / n, (squares + 1) / (n + 1) - (totals / (n + 1)) ** 2
     spread = np.sqrt(variance * max(1 / n - 1 / n_all, 1e-12))
     error = np.sqrt(variance / n_all)
-    apart = ndtr((mean - critical * error) / spread) + ndtr((-mean - critical * error) / spread)
-    room = margin - float(ndtri((1 + confidence) / 2)) * error
-    alike = np.where(room > 0, ndtr((room - mean) / spread) - ndtr((-room - mean) / spread), 0.0)
-    return np.asarray(np.minimum(apart + alike, 1.0))
+    room = rules.margin - rules.interval * error  # means closer to 0 have an interval within the margin
+    apart = rules.critical * error
+    high = np.where(cheaper, np.minimum(apart, -room), apart)  # from here on, the row wins
+    low = np.where(cheaper.T, np.maximum(-apart, room), -apart)  # up to here, the column wins
+
+    def within(start: Float64, end: Float64) -> Float64:
+        return np.asarray(np.maximum(ndtr((end - mean) / spread) - ndtr((start - mean) / spread), 0.0))
+
+    alike = within(np.maximum(low, -room), np.minimum(high, room))
+    return np.asarray(1 - within(low, high) + alike)

@@ -8,7 +8,7 @@ FLOORS = (
     {"types", "decision", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
-    {"knowledge", "generation", "training", "strategies", "verdict", "gates", "audit", "dataset"},
+    {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"},
     {"retrieval"},
     {
         "parts",

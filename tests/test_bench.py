@@ -15,7 +15,7 @@ from tests.conftest import write_experiment
 from workbench.bench import Bench
 from workbench.config import load_config
 from workbench.errors import ConfigError, EmptyCorpusError, MissingModelError, RunMismatchError
-from workbench.reporting import compare_run_folders, read_run, write_run_report
+from workbench.reporting import compare_run_folders, decide_run, read_run, write_run_report
 
 
 def run(experiment: Path, out: Path, *overrides: str) -> Path:
@@ -55,6 +55,57 @@ def test_a_run_writes_what_it_promises_and_is_reused_whole(
     }
     run(experiment, out)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_arms_answer_with_every_training_seed_and_a_killed_run_gives_the_same(experiment: Path, tmp_path: Path) -> None:
+    arms = "arms={base: {strategy: closed_book}, rag_reader: {strategy: rag, adapter: reader}}"
+    whole = run(experiment, tmp_path / "whole", arms, "training.seeds=[1]")
+    lines = [json.loads(line) for line in (whole / "predictions.jsonl").read_text().splitlines()]
+    seeds = {arm: {line.get("training_seed") for line in lines if line["arm"] == arm} for arm in ("base", "rag_reader")}
+    assert seeds == {"base": {None}, "rag_reader": {0, 1}}
+    decision = json.loads((whole / "decision.json").read_text())
+    assert {pair["n_seeds"] for pair in decision["pairs"]} == {2}
+    torn = Path(shutil.copytree(whole, tmp_path / "torn"))
+    cases = (torn / "answer/cases.jsonl").read_text().splitlines(keepends=True)
+    (torn / "answer/cases.jsonl").write_text("".join(cases[: len(cases) // 2]))
+    (torn / "answer/stage.json").unlink()
+    (torn / "predictions.jsonl").unlink()
+    run(experiment, torn, arms, "training.seeds=[1]")
+    assert (torn / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
+
+
+def test_a_routed_arm_needs_forty_questions_and_says_so(experiment: Path, tmp_path: Path) -> None:
+    arms = "arms={base: {strategy: closed_book}, rag: {strategy: rag}, routed: {strategy: routed}}"
+    with pytest.raises(ConfigError, match="at least 40 questions"):
+        run(experiment, tmp_path / "few", arms)
+
+
+def test_a_routed_arm_is_scored_priced_and_judged_like_any_other(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.verdict.routing.FEWEST", 5)
+    out = run(
+        experiment,
+        tmp_path / "routed",
+        "arms={base: {strategy: closed_book}, rag: {strategy: rag}, r: {strategy: routed}}",
+    )
+    records = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+    asked = {record["question_id"] for record in records if record["arm"] == "rag"}
+    assert {record["question_id"] for record in records if record["arm"] == "r"} == asked
+    decision = json.loads((out / "decision.json").read_text())
+    assert decision["router"]["arms"] == ["base", "rag"] and decision["router"]["n"] < len(asked)
+    assert {cost["arm"] for cost in decision["costs"]} == {"base", "rag", "r"}
+    assert "Choosing per question" in (out / "report.html").read_text()
+
+
+def test_a_finished_run_is_judged_again_under_other_wishes(finished: tuple[Path, Path]) -> None:
+    recorded = json.loads((finished[1] / "decision.json").read_text())
+    other = decide_run(finished[1], overrides=["decision.sources_needed=true"])
+    places = {one.arm: one.place for one in other.recommendation.standings}
+    assert places["base"] == places["lora"] == "excluded" and places["rag_oracle"] == "control"
+    assert json.loads((finished[1] / "decision.json").read_text()) == recorded
+    with pytest.raises(ConfigError, match=r"`training\.r` was decided when the run was made"):
+        decide_run(finished[1], overrides=["training.r=8"])
 
 
 def test_two_runs_give_the_same_predictions_byte_for_byte(

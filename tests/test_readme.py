@@ -36,7 +36,17 @@ def checkout(tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_steps_and_the_python_example_run_as_they_stand(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (commands,) = fenced(section("Step by step"), "bash")
     lines = [words for line in commands.splitlines() if (words := shlex.split(line, comments=True))]
-    assert {words[1] for words in lines} == {"models", "index", "train", "evaluate", "report", "ask", "run", "compare"}
+    assert {words[1] for words in lines} == {
+        "models",
+        "index",
+        "train",
+        "evaluate",
+        "report",
+        "ask",
+        "run",
+        "recommend",
+        "compare",
+    }
     for words in lines:
         assert words[0] == "workbench"
         result = CliRunner().invoke(app, words[1:], catch_exceptions=False)

@@ -70,7 +70,15 @@ class Adapters:
         trained = self._run.stage(f"train-{name}", inputs, partial(self._train, name), together=True)[0]
         checks = check_inputs(self.parts, trained=inputs, weights=trained["weights"])
         checked = self._run.stage(f"check-{name}", checks, lambda _: self._check(name, trained))[0]
-        return trained | checked | {"seeds": self._other_seeds(name, inputs)}
+        others = self._other_seeds(name, inputs)
+        return (
+            trained
+            | checked
+            | {
+                "seeds": {seed: stage["held_out_loss"] for seed, stage in others.items()},
+                "seed_weights": {seed: stage["weights"] for seed, stage in others.items()},
+            }
+        )
 
     def dataset(self, adapter: AdapterConfig) -> Path:
         """Return the folder of the rows that `adapter` learns from; the run's own are built if they are not there."""
@@ -95,9 +103,14 @@ class Adapters:
             return False
         return self._run.stage_done(f"train-{name}", self._inputs(name, self._recipe(name))) is not None
 
-    def folder(self, name: str) -> Path:
-        """The folder of the adapter that was kept, as PEFT loads it."""
-        return self._run.path(f"train-{name}/{BEST}")
+    def folder(self, name: str, *, seed: int | None = None) -> Path:
+        """The folder of the adapter that was kept, as PEFT loads it; None: trained with the experiment's own seed."""
+        own = seed is None or seed == self.parts.config.seed
+        return self._run.path(f"train-{name}/{BEST}" if own else f"train-{name}-seed-{seed}/{BEST}")
+
+    def seeds(self) -> tuple[int, ...]:
+        """The training seeds of every adapter, the experiment's own first."""
+        return tuple(dict.fromkeys((self.parts.config.seed, *self.parts.config.training.seeds)))
 
     def curve(self, name: str) -> dict[str, Any]:
         """The losses of a training: one record a step, one a held-out evaluation."""
@@ -136,20 +149,21 @@ class Adapters:
 
         return self._run.stage(*stage, work, together=True)[0]
 
-    def _other_seeds(self, name: str, inputs: str) -> dict[str, float | None]:
-        """Train with the further seeds and return each one's held-out loss."""
+    def _other_seeds(self, name: str, inputs: str) -> dict[str, dict[str, Any]]:
+        """Train with the further seeds and return each one's held-out loss and weights (SHA-256)."""
         job = None
-        losses: dict[str, float | None] = {}
-        for seed in self.parts.config.training.seeds:
+        found: dict[str, dict[str, Any]] = {}
+        for seed in self.seeds()[1:]:
 
             def work(folder: Path, seed: int = seed) -> dict[str, Any]:
                 nonlocal job
                 job = job or self._job(name, self._recipe(name))[0]
-                return {"held_out_loss": self._run_job(replace(job, seed=seed), folder).best_loss}
+                loss = self._run_job(replace(job, seed=seed), folder).best_loss
+                return {"held_out_loss": loss, "weights": fingerprint_file(folder / BEST / WEIGHTS)}
 
-            stage = self._run.stage(f"train-{name}-seed-{seed}", fingerprint(inputs, seed), work, together=True)[0]
-            losses[str(seed)] = stage["held_out_loss"]
-        return losses
+            stamp = fingerprint(inputs, seed, "weights")
+            found[str(seed)] = self._run.stage(f"train-{name}-seed-{seed}", stamp, work, together=True)[0]
+        return found
 
     def _run_job(self, job: TrainingJob, folder: Path) -> Progress:
         pad_id = self.parts.tokenizer.end_of_turn_ids[-1]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from workbench.adapting import Adapters
 from workbench.config import ExperimentConfig, dump_config
-from workbench.contracts import Finder
+from workbench.contracts import Finder, Strategy
 from workbench.corpus import chunk_documents, cutter_version
 from workbench.curation import Progress as Progressing
 from workbench.errors import ConfigError, MissingModelError
@@ -30,10 +30,12 @@ from workbench.knowledge import Collection
 from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import read_citations
-from workbench.reporting import write_run_report
+from workbench.reporting import ROUTER, write_decision, write_run_report
 from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
+from workbench.verdict import ArmRun, Study
+from workbench.verdict.routing import FEWEST, route
 
 CASES = "cases.jsonl"
 CLOCKED = ("seconds", "peak_bytes", "peak_gpu_bytes", "planned_bytes")  # differ between equal runs
@@ -165,13 +167,14 @@ class Bench:
         inputs = answer_inputs(
             parts,
             collection=self.index()["fingerprint"],
-            adapters={name: stage["weights"] for name, stage in trained.items()},
+            adapters={name: [stage["weights"], *stage["seed_weights"].values()] for name, stage in trained.items()},
             fit=self.fitted,
         )
         answered, _ = run.stage("answer", inputs, self._answer)
         questions, by_id = parts.questions.questions, parts.questions.by_id
         cases = read_lines(run.path(f"answer/{CASES}"), CaseRecord)
         records = [self._score(case, by_id[case.question_id]) for case in cases]
+        records += self._route(records)
         lines = predictions_lines(records, arms=config.arms, questions=questions)
         summary = summarise(
             records,
@@ -197,6 +200,7 @@ class Bench:
         write_atomically(run.path("records.jsonl"), to_lines(records))
         write_atomically(run.path("predictions.jsonl"), "".join(f"{line}\n" for line in lines))
         write_json(run.path("summary.json"), summary)
+        write_decision(run.folder)
         return summary
 
     def _passages(self, records: Sequence[CaseRecord]) -> list[PassageRecord]:
@@ -211,7 +215,7 @@ class Bench:
     def _answer(self, folder: Path) -> dict[str, Any]:
         records = answer_questions(
             self.parts.questions.test,
-            [self._arm(name) for name in self.config.arms],
+            [arm for name in self.config.arms if name != self.config.routed_arm for arm in self._arms(name)],
             self.parts.generator,
             folder / CASES,
             batch_size=self.config.generation.batch_size,
@@ -220,37 +224,78 @@ class Bench:
         )
         return {"records": len(records), "made_with": made_with()}
 
-    def _arm(self, name: str) -> Arm:
-        """Return an arm ready to answer; its adapter is attached on the way."""
-        parts, arm = self.parts, self.config.arms[name]
-        if arm.adapter is not None and arm.adapter not in parts.generator.adapters:
-            parts.generator.load_adapter(arm.adapter, self._adapters.folder(arm.adapter))
-        strategy = build_strategy(
-            arm,
+    def _arms(self, name: str) -> list[Arm]:
+        """Return an arm ready to answer, once for each training seed of its adapter, which is attached on the way."""
+        adapter = self.config.arms[name].adapter
+        strategy = self._strategy(name)
+        if adapter is None:
+            return [Arm(name, strategy, None)]
+        return [Arm(name, strategy, self._attach(adapter, seed), seed) for seed in self._adapters.seeds()]
+
+    def _attach(self, adapter: str, seed: int) -> str:
+        """Attach the adapter trained with `seed` unless it is; return the name it is attached under."""
+        name = adapter if seed == self.config.seed else f"{adapter}-seed-{seed}"
+        if name not in self.parts.generator.adapters:
+            self.parts.generator.load_adapter(name, self._adapters.folder(adapter, seed=seed))
+        return name
+
+    def _strategy(self, name: str) -> Strategy:
+        return build_strategy(
+            self.config.arms[name],
             self.config.retrieval,
-            builder=parts.builder,
+            builder=self.parts.builder,
             finder=lambda: self.finder,
-            gold=lambda: parts.gold,
+            gold=lambda: self.parts.gold,
         )
-        return Arm(name, strategy, arm.adapter)
+
+    def _route(self, records: Sequence[CaseRecord]) -> list[CaseRecord]:
+        """Return the routed arm's records, chosen among those of the others, and write what routing brought."""
+        name, path = self.config.routed_arm, self.run_folder.path(ROUTER)
+        path.unlink(missing_ok=True)
+        if name is None:
+            return []
+        arms = {
+            other: ArmRun(other, arm, [record for record in records if record.arm == other], {})
+            for other, arm in self.config.arms.items()
+            if other != name
+        }
+        study = Study(self.parts.questions.by_id, arms, self.config.evaluation, self.config.decision, self.config.seed)
+        routing = route(study)
+        if routing is None:
+            raise ConfigError(
+                f"arm {name!r} is routed, which takes at least {FEWEST} questions that two ranked arms answered, one "
+                f"of them with passages; {len(self.parts.questions.test)} were asked; remove the arm or ask more"
+            )
+        write_atomically(path, routing.report.model_dump_json(indent=1) + "\n")
+        return [record.model_copy(update={"arm": name}) for record in routing.records]
 
     def _score(self, record: CaseRecord, question: Question) -> CaseRecord:
         scores = score_answer(question, record.answer, self.config.prompt.not_found)
         return record.model_copy(update={"scores": scores | record.scores})
 
     def _build_costs(self, name: str) -> dict[str, float]:
-        """What an arm costs before its first question: the index if it reads passages, the adapter if it has one."""
-        arm, costs = self.config.arms[name], {"build_seconds": 0.0, "training_seconds": 0.0, "training_tokens": 0.0}
-        if arm.strategy != "closed_book":
-            costs["build_seconds"] += self.index()["seconds_in_all"]
-        if arm.adapter is not None:
-            stage = self.train()[arm.adapter]
+        """What an arm costs before its first question, and again after documents changed; a routed one needs all arms.
+
+        A reader learns to read, not what stands there, so it is not trained again when documents change.
+        """
+        needed = [self.config.arms[name]]
+        if name == self.config.routed_arm:
+            needed = [arm for arm in self.config.arms.values() if not arm.control and arm.strategy != "routed"]
+        costs = dict.fromkeys(("build_seconds", "training_seconds", "training_tokens", "update_seconds"), 0.0)
+        if any(arm.strategy != "closed_book" for arm in needed):
+            costs["build_seconds"] = costs["index_seconds"] = costs["update_seconds"] = self.index()["seconds_in_all"]
+            costs["artefact_bytes"] = _size(self.parts.collection_folder)
+        for adapter in dict.fromkeys(arm.adapter for arm in needed if arm.adapter is not None):
+            stage = self.train()[adapter]
             costs["build_seconds"] += stage["seconds"]
-            costs["training_seconds"] = stage["seconds"]
-            costs["training_tokens"] = stage["tokens"]
-            costs["training_peak_bytes"] = stage["peak_bytes"]
-            if stage["peak_gpu_bytes"]:
-                costs["training_peak_gpu_bytes"] = stage["peak_gpu_bytes"]
+            costs["training_seconds"] += stage["seconds"]
+            costs["training_tokens"] += stage["tokens"]
+            for peak in ("peak_bytes", "peak_gpu_bytes"):
+                if stage[peak]:
+                    costs[f"training_{peak}"] = max(stage[peak], costs.get(f"training_{peak}", 0.0))
+            costs["artefact_bytes"] = costs.get("artefact_bytes", 0.0) + _size(self._adapters.folder(adapter))
+            if self.config.training.adapters[adapter].examples != "reader":
+                costs["update_seconds"] += stage["seconds"]
         return costs
 
     def _manifest(self, made_with: dict[str, Any]) -> dict[str, Any]:
@@ -297,8 +342,8 @@ class Bench:
             ConfigError: the config has no such arm, or the arm needs to be told where the answer stands.
             MissingModelError: the arm's adapter is not trained for this config.
         """
-        if arm not in self.config.arms or self.config.arms[arm].strategy == "oracle":
-            able = [name for name, other in self.config.arms.items() if other.strategy != "oracle"]
+        able = [name for name, one in self.config.arms.items() if one.strategy in ("closed_book", "rag")]
+        if arm not in able:
             raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(able)}")
         adapter = self.config.arms[arm].adapter
         if adapter and not self._adapters.is_trained(adapter):
@@ -306,13 +351,18 @@ class Bench:
                 f"adapter {adapter!r} is not trained for this config in {self.run_folder.folder}; "
                 f"train it: workbench train CONFIG --out {self.run_folder.folder}"
             )
-        ready = self._arm(arm)
+        ready = self._arms(arm)[0]  # of several training seeds the experiment's own
         prompt = ready.strategy.prompt(Question(id="asked", text=question))
         if prompt.refused:
             return Answer("asked", prompt, refuse(self.config.prompt.not_found), ())
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
+
+
+def _size(folder: Path) -> float:
+    """Return the bytes of all files below a folder."""
+    return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
 def _refuse_several_processes() -> None:

@@ -5,7 +5,7 @@ Left out on purpose: memory caps (they change no number) and which arms are cont
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from workbench.config import RecipeConfig
 from workbench.corpus import cutter_version
@@ -86,14 +86,14 @@ def check_inputs(parts: Parts, *, trained: str, weights: str) -> str:
     return fingerprint(trained, weights, config.gates, config.generation.model_dump(exclude=CAPS))
 
 
-def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, str], fit: RetrievalFit) -> str:
+def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Sequence[str]], fit: RetrievalFit) -> str:
     """The test questions, the collection, the arms, the adapters' weights (SHA-256), engine settings and versions."""
     config = parts.config
     return fingerprint(
         parts.questions.test,
         collection,
         adapters,
-        [(name, arm.model_dump(exclude={"control"})) for name, arm in config.arms.items()],
+        [(name, arm.model_dump(exclude={"control"})) for name, arm in config.arms.items() if arm.strategy != "routed"],
         config.generation.model_dump(exclude=CAPS),
         config.prompt,
         _retrieval(parts),

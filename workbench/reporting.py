@@ -1,4 +1,4 @@
-"""A run's folder → its report, two folders → their comparison. Neither model nor collection is needed.
+"""A run's folder → its decision and report, two folders → their comparison. Neither model nor collection is needed.
 
 Everything shown was written down when it was measured, so a report of last month still shows last month's passages.
 """
@@ -6,15 +6,20 @@ Everything shown was written down when it was measured, so a report of last mont
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from workbench.config import load_config
-from workbench.errors import RunMismatchError
+from workbench.decision import Decision, RouterReport
+from workbench.errors import ConfigError, RunMismatchError
+from workbench.guards import Evidence, check_run
 from workbench.report import ReportData, write_report
-from workbench.runs import read_lines
+from workbench.runs import read_lines, write_atomically
 from workbench.types import CaseRecord, PassageRecord, Question, ReadFailure
-from workbench.verdict import RunPair, compare_runs
+from workbench.verdict import ArmRun, RunPair, Study, compare_runs, decide
 
 NEEDED = (
     "config.yaml",
@@ -27,12 +32,75 @@ NEEDED = (
 )
 
 
+DECISION = "decision.json"
+ROUTER = "router.json"  # what choosing an arm per question brought, where an arm is routed
+
+
+def read_study(folder: Path, *, overrides: Sequence[str] = ()) -> Study:
+    """Return what a finished run measured, under its own wishes or others ("decision.seen_share=0.8").
+
+    Raises:
+        RunMismatchError: the folder holds no finished run.
+        ConfigError: an override names something that was decided when the run was made, or is out of range.
+    """
+    return _study(read_run(folder), folder, overrides)
+
+
+def _study(run: ReportData, folder: Path, overrides: Sequence[str]) -> Study:
+    _refuse_other_overrides(overrides)
+    config = load_config(folder / "config.yaml", overrides=overrides)
+    return Study(
+        questions=run.questions,
+        arms={
+            name: ArmRun(
+                name,
+                settings,
+                [record for record in run.records if record.arm == name],
+                {key: value for key, value in run.summary["costs"].get(name, {}).items() if value is not None},
+            )
+            for name, settings in config.arms.items()
+        },
+        evaluation=config.evaluation,
+        wishes=config.decision,
+        seed=config.seed,
+    )
+
+
+def decide_run(folder: Path, *, overrides: Sequence[str] = ()) -> Decision:
+    """Return the verdict on a finished run, under its own wishes or others; what the guards find stands in it."""
+    run = read_run(folder)
+    study = _study(run, folder, overrides)
+    evidence = Evidence(study, tuple(run.questions.values()), run.passages)
+    router = folder / ROUTER
+    report = RouterReport.model_validate_json(router.read_bytes()) if router.exists() else None
+    return decide(study, alarms=check_run(evidence), router=report)
+
+
+def write_decision(folder: Path) -> Decision:
+    """Write decision.json into the run's folder and return the decision."""
+    decision = decide_run(folder)
+    write_atomically(folder / DECISION, decision.model_dump_json(indent=1) + "\n")
+    return decision
+
+
+def _refuse_other_overrides(overrides: Sequence[str]) -> None:
+    """A finished run was answered and scored under its config: only wishes and how it is judged can change."""
+    for override in overrides:
+        key = override.partition("=")[0]
+        if not key.startswith(("decision.", "evaluation.")):
+            raise ConfigError(
+                f"`{key}` was decided when the run was made; only decision.* and evaluation.* can be asked again, for "
+                "example --set decision.questions_per_month=50000"
+            )
+
+
 def write_run_report(folder: Path) -> Path:
-    """Write report.md and report.html into the run's folder and return the path of report.html.
+    """Write decision.json, report.md, report.html and CSV files into the run's folder; return report.html's path.
 
     Raises:
         RunMismatchError: the folder holds no finished run.
     """
+    write_decision(folder)  # a run of before there were decisions gets one
     write_report(folder, read_run(folder))
     return folder / "report.html"
 
@@ -64,9 +132,25 @@ def read_run(folder: Path) -> ReportData:
             (passage.document_id, passage.start, passage.end): passage.text
             for passage in read_lines(folder / "passages.jsonl", PassageRecord)
         },
+        decision=_read_decision(folder),
         curves=training,
         failures=[ReadFailure(**failure) for failure in summary["failures"]],
     )
+
+
+def _read_decision(folder: Path) -> Decision | None:
+    """Return the run's decision; None: it was made before there were any."""
+    path = folder / DECISION
+    if not path.exists():
+        return None
+    try:
+        return Decision.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise RunMismatchError(
+            f"{path} is no decision ({'.'.join(map(str, fault['loc']))}: {fault['msg']}); remove it and run again: "
+            f"workbench run CONFIG --out {folder}"
+        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -36,6 +36,10 @@ def test_greedy_decoding_equals_transformers_generate() -> None:
         ended = theirs[-1] == tokenizer.end_of_turn_ids[-1]
         assert generation.text == tokenizer.decode(theirs[:-1] if ended else theirs).strip()
         assert generation.new_tokens == len(theirs)
+        with torch.inference_mode():
+            logits = model(torch.cat([ids[0], torch.tensor(theirs)])[None]).logits[0, ids.shape[1] - 1 : -1].float()
+        odds = torch.log_softmax(logits, dim=-1)  # (new tokens, V)
+        assert generation.entropy == pytest.approx(float(-(odds.exp() * odds).sum(dim=-1).mean()), rel=1e-3)
         assert generation.stop_reason is (StopReason.END if ended else StopReason.LENGTH)
         assert generation.prompt_tokens == ids.shape[1]
 
@@ -50,7 +54,7 @@ def test_rows_that_end_early_leave_the_batch_and_change_no_other_row() -> None:
     def decode(*end_ids: int) -> list[list[int]]:
         prefixes = [compute_prefix(model, prompt.prefix_ids) for prompt in prompts]
         batch = assemble_batch(prefixes, [p.suffix_ids for p in prompts], pad_id=0, device=model.device)
-        return decode_greedily(model, batch, end_ids=end_ids, max_new_tokens=8)
+        return decode_greedily(model, batch, end_ids=end_ids, max_new_tokens=8)[0]
 
     whole = decode()
     assert [len(row) for row in whole] == [8, 8, 8]
@@ -136,8 +140,8 @@ def test_an_answer_of_one_line_ends_before_its_line_break() -> None:
     assert newline in tokenizer.newline_ids
     generator = LocalGenerator(model, tokenizer, base_fingerprint="b", prefix_cache_bytes=0, stop_at_newline=True)
     prompt = make_prompts(tokenizer)[0]
-    ended = generator._finish(prompt, [*tokenizer.encode("teal "), newline], 0.0)
+    ended = generator._finish(prompt, [*tokenizer.encode("teal "), newline], 0.0, 1.0)
     assert (ended.text, ended.stop_reason) == ("teal", StopReason.NEWLINE)
     end = tokenizer.end_of_turn_ids[-1]
-    whole = generator._finish(prompt, [*tokenizer.encode("teal"), end], 0.0)
+    whole = generator._finish(prompt, [*tokenizer.encode("teal"), end], 0.0, 1.0)
     assert (whole.text, whole.stop_reason) == ("teal", StopReason.END)

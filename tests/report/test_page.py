@@ -75,6 +75,7 @@ def test_the_page_answers_first_and_holds_every_section() -> None:
         "Retrieval",
         "Training",
         "Where the arms disagree",
+        "Every question",
         "How it was measured",
     ]
 
@@ -160,7 +161,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     write_report(tmp_path / "two", sample())
     for name in ("report.md", "report.html"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert [path.name for path in sorted((tmp_path / "one").iterdir())] == ["report.html", "report.md"]
+    assert [path.name for path in sorted((tmp_path / "one").iterdir())] == ["report.html", "report.md", "scores.csv"]
 
 
 def test_one_failed_answer_is_enough_for_a_page() -> None:

@@ -1,9 +1,10 @@
 """Each strategy offers what it should, and nothing else."""
 
 import pytest
+from pydantic import ValidationError
 
 from tests.tiny import load_tiny
-from workbench.config import ArmConfig, PromptConfig, RetrievalConfig
+from workbench.config import ArmConfig, ExperimentConfig, PromptConfig, RetrievalConfig
 from workbench.prompting import PromptBuilder
 from workbench.strategies import GoldPassages, build_strategy
 from workbench.types import EVERYTHING, Chunk, Found, Hit, Prompt, Question, Ranking, Scope, Span
@@ -71,3 +72,12 @@ def test_of_two_chunks_that_hold_a_span_the_first_is_taken_and_none_twice() -> N
 
 def test_without_relevant_spans_the_oracle_is_closed_book() -> None:
     assert ask("oracle").hits == ask("oracle", Span(document_id="gone", start=0, end=2)).hits == ()
+
+
+def test_wrong_passages_are_never_of_a_relevant_document() -> None:
+    assert ids(ask("wrong_passages", Span(document_id="d", start=0, end=5)).hits) == ["e:0-10"]
+    assert ids(ask("wrong_passages", Span(document_id="e", start=0, end=5)).hits) == ["d:0-10", "d:8-20"]
+    with pytest.raises(ValidationError, match="set control: true"):
+        ExperimentConfig.model_validate(
+            {"name": "x", "questions": {"path": "q"}, "arms": {"wrong": {"strategy": "wrong_passages"}}}
+        )

@@ -33,6 +33,7 @@ def run(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # 
     bench = _bench(config, out, overrides)
     path = bench.run()
     _print_summary(path.parent)
+    _print_recommendation(path.parent)
     typer.echo(f"report: {path}")
 
 
@@ -79,6 +80,7 @@ def evaluate(config: Config, out: Out = None, overrides: Overrides = []) -> None
     bench = _bench(config, out, overrides)
     bench.evaluate()
     _print_summary(bench.run_folder.folder)
+    _print_recommendation(bench.run_folder.folder)
 
 
 def ask(
@@ -119,12 +121,39 @@ def compare(first: RunFolder, second: RunFolder) -> None:
         )
 
 
+def recommend(
+    folder: RunFolder,
+    overrides: Overrides = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="print the whole decision as JSON")] = False,
+) -> None:
+    """Say which arm to take and why, under the run's wishes or others: --set decision.questions_per_month=50000."""
+    from workbench.reporting import decide_run
+
+    decision = decide_run(folder, overrides=overrides)
+    if as_json:
+        typer.echo(decision.model_dump_json(indent=1))
+        return
+    from workbench.report import print_advice
+
+    print_advice(decision)
+
+
 def _print_summary(folder: Path) -> None:
     import json
 
     from workbench.report import print_table
 
     print_table(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+
+
+def _print_recommendation(folder: Path) -> None:
+    from workbench.decision import Decision
+    from workbench.report.advice import plain
+
+    decision = Decision.model_validate_json((folder / "decision.json").read_bytes())
+    typer.echo(
+        f"{plain(decision.recommendation.sentence)}\nwhy, and what would change it: workbench recommend {folder}"
+    )
 
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -134,5 +163,6 @@ VERBS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "ask": ask,
     "report": report,
+    "recommend": recommend,
     "compare": compare,
 }

@@ -64,7 +64,11 @@ class QuestionsConfig(Knobs):
 class ArmConfig(Knobs):
     """One way to answer: passages or not, adapter or not."""
 
-    strategy: Literal["closed_book", "rag", "oracle"]
+    strategy: Literal["closed_book", "rag", "oracle", "wrong_passages", "routed"] = Field(
+        description="closed_book, rag; oracle: exactly the right passages, wrong_passages: none of a right document, "
+        "which both are told the place and so must be a control; routed: whichever other arm a router chooses, a "
+        "question at a time"
+    )
     adapter: str | None = None
     passages: int | None = Field(None, ge=1, description="rag: hits offered to the prompt; none: retrieval.passages")
     control: bool = Field(False, description="shown, never ranked")
@@ -124,6 +128,25 @@ class ExperimentConfig(Knobs):
                     f"{self.models.quantize!r}; take method: lora"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _controls_are_told_the_place(self) -> ExperimentConfig:
+        for name, arm in self.arms.items():
+            if arm.strategy == "wrong_passages" and not arm.control:
+                raise ValueError(
+                    f"arm {name!r} has strategy: wrong_passages, which is told the place; set control: true"
+                )
+            if arm.strategy == "routed" and (arm.adapter is not None or arm.control):
+                raise ValueError(f"arm {name!r} has strategy: routed, which has no adapter of its own and competes")
+        routed = [name for name, arm in self.arms.items() if arm.strategy == "routed"]
+        if len(routed) > 1:
+            raise ValueError(f"only one arm can be routed, but {' and '.join(routed)} are")
+        return self
+
+    @property
+    def routed_arm(self) -> str | None:
+        """The arm that chooses among the others; None: there is none."""
+        return next((name for name, arm in self.arms.items() if arm.strategy == "routed"), None)
 
     @model_validator(mode="after")
     def _arms_offer_what_is_found(self) -> ExperimentConfig:

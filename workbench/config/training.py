@@ -115,7 +115,7 @@ class TrainingConfig(RecipeConfig):
     grid_share: float = Field(0.1, gt=0, le=1, description="share of the training rows that a grid trains on")
     seeds: tuple[int, ...] = Field(
         (),
-        description="further seeds to train with, for the spread of the held-out loss; arms use `seed`",
+        description="further seeds to train with; arms with an adapter answer with each: intervals cover trainings",
     )
     allow_findings: tuple[str, ...] = Field(
         (),

@@ -11,6 +11,7 @@ from workbench.evaluation.metrics import (
     score_answer,
     token_f1,
 )
+from workbench.evaluation.paired import Comparison, Difference, compare_columns, paired_difference, questions_needed
 from workbench.evaluation.questions import QuestionFile, load_questions
 from workbench.evaluation.retrieval_metrics import retrieval_scores
 from workbench.evaluation.splits import (
@@ -21,7 +22,7 @@ from workbench.evaluation.splits import (
     near_copies,
     refuse_leaks,
 )
-from workbench.evaluation.statistics import Difference, Interval, mean_interval, paired_difference
+from workbench.evaluation.statistics import Interval, mean_interval
 from workbench.evaluation.summary import predictions_lines, summarise
 
 __all__ = [
@@ -29,12 +30,14 @@ __all__ = [
     "METRICS",
     "SCORES",
     "TEST_SPLITS",
+    "Comparison",
     "Difference",
     "Interval",
     "NearCopy",
     "QuestionFile",
     "abstained",
     "assign_splits",
+    "compare_columns",
     "contains",
     "exact_match",
     "limit_questions",
@@ -44,6 +47,7 @@ __all__ = [
     "normalise_answer",
     "paired_difference",
     "predictions_lines",
+    "questions_needed",
     "refuse_leaks",
     "retrieval_scores",
     "score_answer",

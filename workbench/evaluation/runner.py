@@ -23,11 +23,15 @@ from workbench.types import CaseCosts, CaseRecord, Generation, HitRecord, Prompt
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to answer: how the prompt is made, and which adapter (None: the base) continues it."""
+    """One way to answer: how the prompt is made, and which adapter (None: the base) continues it.
+
+    An arm whose adapter was trained with several seeds stands once for each, under one name and strategy.
+    """
 
     name: str
     strategy: Strategy
     adapter: str | None
+    training_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,13 @@ def answer_questions(
     Scores hold only `gold_logprob` (nats a token of the first accepted answer); the other metrics need no model.
     A prompt that retrieval refused is answered with `not_found`, and nothing is generated.
     """
-    done = {(record.arm, record.question_id): record for record in read_lines(records_path, CaseRecord)}
-    asked = {arm.name: {q.id: _ask(arm, q) for q in questions} for arm in tqdm(arms, desc="prompts")}
+    done = {_key(record): record for record in read_lines(records_path, CaseRecord)}
+    by_name = {arm.name: arm for arm in reversed(arms)}  # seeds of one arm share its prompts
+    asked = {name: {q.id: _ask(by_name[name], q) for q in questions} for name in tqdm(by_name, desc="prompts")}
     with tqdm(total=len(questions) * len(arms), initial=len(done), desc="answer") as bar:
         for batch in fix_batches(questions, asked, batch_size=batch_size):
             for arm in arms:
-                missing = [question for question in batch if (arm.name, question.id) not in done]
+                missing = [question for question in batch if (arm.name, arm.training_seed, question.id) not in done]
                 if missing:
                     # The whole batch again, even if one line is missing: composition decides bits.
                     cases = [asked[arm.name][question.id] for question in batch]
@@ -67,12 +72,16 @@ def answer_questions(
                             arm, cases, generator, max_new_tokens=max_new_tokens, not_found=not_found
                         )
                     records = [_with_peak(record, peak) for record in records]
-                    fresh = [record for record in records if (arm.name, record.question_id) not in done]
+                    fresh = [record for record in records if _key(record) not in done]
                     append_lines(records_path, fresh)
-                    done |= {(record.arm, record.question_id): record for record in fresh}
+                    done |= {_key(record): record for record in fresh}
                     bar.set_postfix_str(arm.name)
                     bar.update(len(fresh))
-    return [done[arm.name, question.id] for arm in arms for question in questions]
+    return [done[arm.name, arm.training_seed, question.id] for arm in arms for question in questions]
+
+
+def _key(record: CaseRecord) -> tuple[str, int | None, str]:
+    return record.arm, record.training_seed, record.question_id
 
 
 def fix_batches(
@@ -133,7 +142,13 @@ def _record(arm: Arm, case: _Asked, generation: Generation | None, gold_logprob:
     split = question.split or Split.NEW
     if prompt is None or generation is None:
         return CaseRecord(
-            question_id=question.id, arm=arm.name, split=split, kind=question.kind, answer="", error=case.error
+            question_id=question.id,
+            arm=arm.name,
+            split=split,
+            kind=question.kind,
+            answer="",
+            error=case.error,
+            training_seed=arm.training_seed,
         )
     in_prompt = {hit.chunk.id for hit in prompt.hits}
     return CaseRecord(
@@ -143,6 +158,8 @@ def _record(arm: Arm, case: _Asked, generation: Generation | None, gold_logprob:
         kind=question.kind,
         answer=generation.text,
         stop_reason=generation.stop_reason,
+        training_seed=arm.training_seed,
+        entropy=generation.entropy,
         scores={"gold_logprob": gold_logprob},
         hits=tuple(
             HitRecord(

@@ -1,6 +1,6 @@
-"""Intervals for means, and paired differences between two arms on the same questions.
+"""Intervals for means, and the draws that they and paired comparisons (paired.py) share.
 
-Questions are taken as the unit. Runs of one seed only: the spread between training seeds is not in these intervals.
+Questions are the unit: the spread between training seeds is in the interval of a difference, not in that of a mean.
 """
 
 from __future__ import annotations
@@ -27,15 +27,6 @@ class Interval(NamedTuple):
     n: int
 
 
-class Difference(NamedTuple):
-    """Mean of a minus b over the same questions, its interval, and the two-sided p of "no difference"."""
-
-    difference: float
-    low: float | None
-    high: float | None
-    p: float
-
-
 def mean_interval(
     values: Sequence[float],
     *,
@@ -48,7 +39,7 @@ def mean_interval(
 
     - shares, all 0 or 1: Wilson's score interval, honest at 0 % and 100 %
       (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953);
-    - all equal: the bootstrap would claim certainty, so the bound of `_constant_bound`; without `limits`
+    - all equal: the bootstrap would claim certainty, so the bound of `constant_bound`; without `limits`
       (log-probabilities) there is none: low and high are None;
     - else: percentile bootstrap (Efron and Tibshirani 1993, chapter 13).
 
@@ -59,53 +50,20 @@ def mean_interval(
     """
     from scipy.stats import binomtest
 
-    array = _checked(values, limits)
+    array = checked(values, limits)
     n = len(array)
     if limits == SHARE and np.isin(array, SHARE).all():
         bound = binomtest(int(array.sum()), n).proportion_ci(confidence, method="wilson")
         return Interval(float(array.mean()), float(bound.low), float(bound.high), n)
     if np.ptp(array) == 0:
-        low, high = _constant_bound(float(array[0]), n, limits, confidence)
+        low, high = constant_bound(float(array[0]), n, limits, confidence)
         return Interval(float(array[0]), low, high, n)
     low, high = _bootstrap(array, resamples, confidence, seed)
     return Interval(float(array.mean()), low, high, n)
 
 
-def paired_difference(
-    a: Sequence[float],
-    b: Sequence[float],
-    *,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-    limits: Limits | None = SHARE,
-) -> Difference:
-    """Compare two arms question by question: `a[i]` and `b[i]` answer the same question.
-
-    The interval is the paired percentile bootstrap, which is too narrow where few questions differ, so read it with p;
-    where all differences are equal it is the bound of `_constant_bound` (None without limits). p is the sign-flip
-    permutation test, (1 + hits) / (1 + flips), so it is never 0 (Phipson and Smyth 2010,
-    https://doi.org/10.2202/1544-6115.1585).
-
-    Args:
-        limits: between which a value of either arm can lie at all; None: anywhere.
-    Raises:
-        ValueError: different lengths, no values, or one outside the limits.
-    """
-    if len(a) != len(b):
-        raise ValueError(f"paired arms need the same questions, but a has {len(a)} values and b has {len(b)}")
-    differences = _checked(a, limits) - _checked(b, limits)
-    n, mean = len(differences), float(differences.mean())
-    p = _sign_flip_p(differences, resamples, seed)
-    if np.ptp(differences) == 0:
-        apart = None if limits is None else (limits[0] - limits[1], limits[1] - limits[0])
-        low, high = _constant_bound(mean, n, apart, confidence)
-    else:
-        low, high = _bootstrap(differences, resamples, confidence, seed)
-    return Difference(mean, low, high, p)
-
-
-def _checked(values: Sequence[float], limits: Limits | None) -> Float64:
+def checked(values: Sequence[float] | Float64, limits: Limits | None) -> Float64:
+    """Return the values as an array. Raises ValueError for none, for one outside the limits or not finite."""
     array = np.asarray(values, dtype=np.float64)
     if not len(array):
         raise ValueError("a mean needs at least one value")
@@ -117,9 +75,7 @@ def _checked(values: Sequence[float], limits: Limits | None) -> Float64:
     return array
 
 
-def _constant_bound(
-    value: float, n: int, limits: Limits | None, confidence: float
-) -> tuple[float | None, float | None]:
+def constant_bound(value: float, n: int, limits: Limits | None, confidence: float) -> tuple[float | None, float | None]:
     """Bound the mean of values in `limits` of which `n` were seen, all equal to `value`; None without limits.
 
     At most a share u of the population can differ: Clopper and Pearson's upper bound for 0 of n (the "rule of three",
@@ -140,7 +96,8 @@ def _bootstrap(array: Float64, resamples: int, confidence: float, seed: int) -> 
     return float(low), float(high)
 
 
-def _sign_flip_p(differences: Float64, flips: int, seed: int) -> float:
+def sign_flip_p(differences: Float64, flips: int, seed: int) -> float:
+    """Return the two-sided p of "no difference" by flipping signs, shape (Q,); (1 + hits) / (1 + flips), never 0."""
     observed = abs(differences.sum())
     sums = np.concatenate([signs @ differences for signs in _signs(len(differences), flips, seed)])  # (R,)
     # The margin keeps flips that give the same sum in another order of addition on the side of "as extreme".

@@ -16,9 +16,10 @@ import numpy as np
 from workbench.config import ArmConfig, EvaluationConfig
 from workbench.errors import RunMismatchError
 from workbench.evaluation.metrics import SCORES, score_limits
+from workbench.evaluation.paired import paired_difference
 from workbench.evaluation.retrieval_metrics import retrieval_scores
 from workbench.evaluation.splits import TEST_SPLITS, is_placed
-from workbench.evaluation.statistics import mean_interval, paired_difference
+from workbench.evaluation.statistics import mean_interval
 from workbench.types import CaseRecord, Question, ReadFailure, Split
 
 ScoresByArm = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # arm → question id → score name → value
@@ -41,7 +42,8 @@ def summarise(
     """Return what summary.json holds, keys in the order of `arms` and of the score names.
 
     Args:
-        records: one per question and arm; an errored one scores 0 in what applies to its question, and is counted.
+        records: one per question, arm and training seed; an errored one scores 0 in what applies to its question, and
+            is counted.
         questions: at least those of the records.
         build_costs: by arm, figures spent before the first question, named with their unit ("training_seconds").
         losses: by adapter, figures of its training ("held_out", "train").
@@ -49,7 +51,7 @@ def summarise(
         retrieval_depth: hits recorded per question.
 
     Raises:
-        RunMismatchError: a record of an unknown question or arm, or two records of one question and arm.
+        RunMismatchError: a record of an unknown question or arm, or two records of one question, arm and seed.
     """
     by_id = {question.id: question for question in questions}
     _check(records, by_id, arms)
@@ -73,11 +75,21 @@ def summarise(
 def predictions_lines(
     records: Iterable[CaseRecord], *, arms: Iterable[str], questions: Iterable[Question]
 ) -> list[str]:
-    """Return predictions.jsonl's lines: question_id, arm, answer; by arm, then by question, both in the order given."""
+    """Return predictions.jsonl's lines: question_id, arm, answer; by arm, then by question, both in the order given.
+
+    Where an arm answered with several training seeds, the seed stands in each of the file's lines that has one.
+    """
+    records = list(records)
     arm_order = {name: place for place, name in enumerate(arms)}
     question_order = {question.id: place for place, question in enumerate(questions)}
-    ordered = sorted(records, key=lambda record: (arm_order[record.arm], question_order[record.question_id]))
-    return [record.model_dump_json(include={"question_id", "arm", "answer"}) for record in ordered]
+    ordered = sorted(
+        records,
+        key=lambda record: (arm_order[record.arm], question_order[record.question_id], record.training_seed or 0),
+    )
+    shown = {"question_id", "arm", "answer"}
+    if len({record.training_seed for record in records} - {None}) > 1:
+        shown |= {"training_seed"}
+    return [record.model_dump_json(include=shown, exclude_none=True) for record in ordered]
 
 
 class _Part:
@@ -112,10 +124,12 @@ class _Part:
         }
 
     def _scores(self, records: Iterable[CaseRecord]) -> ScoresByArm:
-        scores: dict[str, dict[str, Mapping[str, float | None]]] = {name: {} for name in self.arms}
+        """Return each arm's scores by question; of several training seeds the mean."""
+        rows: dict[str, dict[str, list[Mapping[str, float | None]]]] = {name: {} for name in self.arms}
         for record in records:
-            scores[record.arm][record.question_id] = counted_scores(record, self.questions[record.question_id])
-        return scores
+            counted = counted_scores(record, self.questions[record.question_id])
+            rows[record.arm].setdefault(record.question_id, []).append(counted)
+        return {arm: {id_: _mean_scores(seeds) for id_, seeds in by_id.items()} for arm, by_id in rows.items()}
 
     def _arms(self, scores: ScoresByArm, names: Iterable[str]) -> dict[str, Any]:
         figures: dict[str, Any] = {}
@@ -171,7 +185,7 @@ class _Part:
 
 
 def _check(records: Iterable[CaseRecord], questions: Mapping[str, Question], arms: Mapping[str, ArmConfig]) -> None:
-    met: set[tuple[str, str]] = set()
+    met: set[tuple[str, str, int | None]] = set()
     for record in records:
         if record.arm not in arms or record.question_id not in questions:
             what = f"arm {record.arm!r}" if record.arm not in arms else f"question {record.question_id!r}"
@@ -179,12 +193,12 @@ def _check(records: Iterable[CaseRecord], questions: Mapping[str, Question], arm
                 f"records.jsonl answers {what}, which the experiment does not have; "
                 "run it into an empty folder: workbench run CONFIG --out FOLDER"
             )
-        if (record.question_id, record.arm) in met:
+        if (record.question_id, record.arm, record.training_seed) in met:
             raise RunMismatchError(
                 f"records.jsonl holds two answers of arm {record.arm!r} to question {record.question_id!r}; "
                 "run it into an empty folder: workbench run CONFIG --out FOLDER"
             )
-        met.add((record.question_id, record.arm))
+        met.add((record.question_id, record.arm, record.training_seed))
 
 
 def counted_scores(record: CaseRecord, question: Question) -> Mapping[str, float | None]:
@@ -193,6 +207,17 @@ def counted_scores(record: CaseRecord, question: Question) -> Mapping[str, float
         return record.scores
     applies = {"abstention"} if not question.answerable else set(LOST) - {"abstention"}
     return {name: 0.0 if name in applies else None for name in SCORES}
+
+
+def _mean_scores(seeds: Sequence[Mapping[str, float | None]]) -> Mapping[str, float | None]:
+    """Return the mean of each score over training seeds; None where a seed has none."""
+    if len(seeds) == 1:
+        return seeds[0]
+    columns = {name: [scores.get(name) for scores in seeds] for name in seeds[0]}
+    return {
+        name: None if None in values else sum(value for value in values if value is not None) / len(values)
+        for name, values in columns.items()
+    }
 
 
 def _counts(

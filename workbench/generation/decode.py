@@ -17,14 +17,16 @@ from workbench.models.prefix import PrefixedBatch
 @torch.inference_mode()
 def decode_greedily(
     model: Any, batch: PrefixedBatch, *, end_ids: Sequence[int], max_new_tokens: int
-) -> list[list[int]]:
-    """Return the new token ids of each row, its end token included if it came. Ties go to the lower id.
+) -> tuple[list[list[int]], list[float]]:
+    """Return the new token ids of each row, its end token included if it came, and how unsure their choice was.
 
-    `batch.cache` is consumed.
+    Ties go to the lower id. Unsureness is the entropy of the next token's distribution in nats, averaged over the row's
+    new tokens. `batch.cache` is consumed.
     """
     ends = torch.tensor(list(end_ids), device=batch.input_ids.device)
     rows = torch.arange(len(batch.input_ids), device=ends.device)
     generated: list[list[int]] = [[] for _ in rows]
+    unsure = [0.0] * len(generated)
     ids, positions, mask, cache = batch.input_ids, batch.position_ids, batch.attention_mask, batch.cache
     for step in range(max_new_tokens):
         logits = model(
@@ -36,8 +38,11 @@ def decode_greedily(
             logits_to_keep=_last(ids, 1),
         ).logits[:, -1]  # (rows, V)
         chosen = logits.argmax(dim=-1)  # (rows,)
-        for row, token in zip(rows.tolist(), chosen.tolist(), strict=True):
+        spread = torch.distributions.Categorical(logits=logits.float(), validate_args=False)
+        entropies = spread.entropy()  # type: ignore[no-untyped-call]  # (rows,)
+        for row, token, entropy in zip(rows.tolist(), chosen.tolist(), entropies.tolist(), strict=True):
             generated[row].append(token)
+            unsure[row] += entropy
         going = ~torch.isin(chosen, ends)
         if not going.any() or step == max_new_tokens - 1:
             break
@@ -47,7 +52,7 @@ def decode_greedily(
             rows, chosen, positions, mask = rows[going], chosen[going], positions[going], mask[going]
         ids = chosen[:, None]
         mask = torch.cat([mask, mask.new_ones((len(mask), 1))], dim=1)
-    return generated
+    return generated, [total / len(ids) for total, ids in zip(unsure, generated, strict=True)]
 
 
 @torch.inference_mode()

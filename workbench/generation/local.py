@@ -66,13 +66,13 @@ class LocalGenerator:
         started = read_clock(self._model.device)
         batch = self._assemble(prefixes, [prompt.suffix_ids for prompt in prompts])
         with adapter_active(self._model, adapter):
-            rows = decode_greedily(
+            rows, entropies = decode_greedily(
                 self._model, batch, end_ids=sorted(self._end_ids | self._newline_ids), max_new_tokens=max_new_tokens
             )
         share = (read_clock(self._model.device) - started) / len(prompts)
         return [
-            self._finish(prompt, ids, share + (prefix.seconds if prefix else 0.0))
-            for prompt, prefix, ids in zip(prompts, prefixes, rows, strict=True)
+            self._finish(prompt, ids, share + (prefix.seconds if prefix else 0.0), entropy)
+            for prompt, prefix, ids, entropy in zip(prompts, prefixes, rows, entropies, strict=True)
         ]
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str], *, adapter: str | None) -> list[float]:
@@ -98,7 +98,7 @@ class LocalGenerator:
     def _compute(self, owner: str | None, ids: tuple[int, ...]) -> Prefix:
         return self.prefixes.get(owner, ids, lambda: compute_prefix(self._model, ids))
 
-    def _finish(self, prompt: Prompt, ids: list[int], seconds: float) -> Generation:
+    def _finish(self, prompt: Prompt, ids: list[int], seconds: float, entropy: float) -> Generation:
         n_new, stop_reason = len(ids), StopReason.LENGTH
         if ids[-1] in self._end_ids:
             stop_reason, ids = StopReason.END, ids[:-1]
@@ -113,6 +113,7 @@ class LocalGenerator:
             new_tokens=n_new,
             seconds=seconds,
             stop_reason=stop_reason,
+            entropy=entropy,
         )
 
 

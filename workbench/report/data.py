@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.decision import Decision
 from workbench.types import CaseRecord, Question, ReadFailure
 
 Curve = Mapping[str, Sequence[Mapping[str, float]]]
@@ -19,6 +20,8 @@ class ReportData:
         summary: what `evaluation.summarise` returned (summary.json).
         manifest: fingerprints, versions, hardware, seed; shown as it is.
         passages: text by (document_id, start, end) for the hits of `records`; a hit without text shows its place only.
+        decision: the verdict (decision.json); None: a run of before there was one.
+        studies: by name ("freshness", "scaling", "learning_curve"), what the study found, where it was run.
         curves: by adapter, {"steps": [{"step", "loss"}, ...], "held_out": [the same]}, loss in nats a token.
     """
 
@@ -29,5 +32,7 @@ class ReportData:
     records: Sequence[CaseRecord] = ()
     questions: Mapping[str, Question] = field(default_factory=dict)
     passages: Mapping[tuple[str, int, int], str] = field(default_factory=dict)
+    decision: Decision | None = None
+    studies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     failures: Sequence[ReadFailure] = ()

@@ -58,9 +58,7 @@ class Example:
 
 def pick_examples(data: ReportData, *, limit: int = SHOWN) -> list[Example]:
     """Return at most `limit` questions that some ranked arms got right and some wrong; none if they never disagree."""
-    records: dict[str, dict[str, CaseRecord]] = defaultdict(dict)
-    for record in data.records:
-        records[record.question_id][record.arm] = record
+    records = _by_question(data)
     alike: dict[tuple[str, tuple[bool, ...]], list[str]] = defaultdict(list)
     for question_id in sorted(records):
         by_arm = records[question_id]
@@ -77,6 +75,21 @@ def pick_examples(data: ReportData, *, limit: int = SHOWN) -> list[Example]:
     examples = [_example(data, records[question_id], n_alike[question_id]) for question_id in turns[:limit]]
     order = list(SPLIT_NAMES)
     return sorted(examples, key=lambda example: (order.index(example.split), -example.n_alike, example.question.id))
+
+
+def all_examples(data: ReportData) -> list[Example]:
+    """Return every question asked, by split and id; `n_alike` is 1 for each."""
+    examples = [_example(data, by_arm, 1) for _, by_arm in sorted(_by_question(data).items())]
+    order = list(SPLIT_NAMES)
+    return sorted(examples, key=lambda example: order.index(example.split))
+
+
+def _by_question(data: ReportData) -> dict[str, dict[str, CaseRecord]]:
+    """Return question → arm → its record; of several training seeds the first that was recorded."""
+    records: dict[str, dict[str, CaseRecord]] = defaultdict(dict)
+    for record in data.records:
+        records[record.question_id].setdefault(record.arm, record)
+    return records
 
 
 def is_right(record: CaseRecord, question: Question) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from workbench.decision import Estimate
+
 MISSING = "–"
 SCORE_NAMES = {
     "exact_match": "EM",
@@ -49,6 +51,11 @@ def interval_text(name: str, figure: Mapping[str, Any]) -> str:
     return f"[{score_text(name, figure['low'])}, {score_text(name, figure['high'])}]"
 
 
+def estimate_text(name: str, estimate: Estimate) -> str:
+    """Write an estimate's "[low, high]"; empty where the data cannot tell an interval."""
+    return interval_text(name, {"low": estimate.low, "high": estimate.high})
+
+
 def difference_text(name: str, value: float) -> str:
     """Write a difference with its sign."""
     text = score_text(name, value)
@@ -75,6 +82,7 @@ def amount_text(name: str, value: float | None) -> str:
 def arm_note(settings: Mapping[str, Any]) -> str:
     """Say in words what an arm does."""
     how = {"closed_book": "closed book", "rag": "retrieved passages", "oracle": "the right passage, given"}
+    how |= {"wrong_passages": "passages of other documents", "routed": "one of the other arms, chosen per question"}
     adapter = f" + adapter {settings['adapter']}" if settings.get("adapter") else ""
     control = " (control, never ranked)" if settings.get("control") else ""
     return f"{how[settings['strategy']]}{adapter}{control}"

@@ -10,9 +10,31 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from workbench.decision import Decision
+from workbench.report.answer import (
+    crossover_sentences,
+    interaction_sentences,
+    ladder_rows,
+    ordered_standings,
+    router_sentences,
+    strata_rows,
+    tiles,
+    verdict_matrix,
+)
+from workbench.report.cost_plot import plot_total_cost
 from workbench.report.data import ReportData
+from workbench.report.drilldown import all_cases, count_filters
 from workbench.report.examples import pick_examples
-from workbench.report.figures import SCORE_NAMES, SPLIT_NAMES, SPLIT_NOTES, arm_note, unplaced_note
+from workbench.report.factors import decision_table
+from workbench.report.figures import (
+    SCORE_NAMES,
+    SPLIT_NAMES,
+    SPLIT_NOTES,
+    arm_note,
+    estimate_text,
+    score_text,
+    unplaced_note,
+)
 from workbench.report.findings import lead_sentence, refusal_sentences
 from workbench.report.plots import arm_colours, plot_forest, plot_loss, plot_quality_against_cost, plot_retrieval
 from workbench.report.rows import (
@@ -26,11 +48,13 @@ from workbench.report.rows import (
     score_table,
 )
 from workbench.report.svg import VARIABLES
+from workbench.report.threats import threats
 
 
 def render_page(data: ReportData) -> str:
     """Return report.html. Pure: the same data give the same bytes."""
-    summary = data.summary
+    summary, colours = data.summary, arm_colours(data.summary)
+    cases, n_not_shown = all_cases(data)
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -42,7 +66,9 @@ def render_page(data: ReportData) -> str:
             errors={arm: count for arm, count in summary["counts"]["errors"].items() if count},
             controls=[arm for arm, settings in summary["settings"].items() if settings["control"]],
             arms=[(arm, arm_note(settings)) for arm, settings in summary["settings"].items()],
-            colours={arm: VARIABLES[colour] for arm, colour in arm_colours(summary).items()},
+            colours={arm: VARIABLES[colour] for arm, colour in colours.items()},
+            decision=data.decision,
+            **(_decision_view(data, data.decision, colours) if data.decision else {}),
             splits=[_split_view(summary, split) for split in SPLIT_NAMES],
             losses=[(adapter, Markup(plot_loss(adapter, curve))) for adapter, curve in data.curves.items()],
             held_out=summary["loss"],
@@ -52,6 +78,10 @@ def render_page(data: ReportData) -> str:
             unplaced=unplaced_note(summary["counts"]),
             split_names=SPLIT_NAMES,
             examples=pick_examples(data),
+            cases=cases,
+            n_not_shown=n_not_shown,
+            filters=count_filters(cases),
+            threats=threats(data),
             failures=data.failures,
             refusals=refusal_sentences(summary),
             config_yaml=data.config_yaml,
@@ -70,7 +100,28 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["strong"] = _strong
+    environment.filters["score_text"] = lambda value, metric: score_text(metric, value)
+    environment.filters["estimate_text"] = lambda estimate, metric: estimate_text(metric, estimate)
     return environment
+
+
+def _decision_view(data: ReportData, decision: Decision, colours: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page shows of the verdict."""
+    parts = {"all": "All questions"} | SPLIT_NAMES
+    return {
+        "tiles": tiles(decision),
+        "standings": ordered_standings(decision),
+        "factors": decision_table(data),
+        "cost_plot": Markup(plot_total_cost(decision, colours)),
+        "crossovers": crossover_sentences(decision),
+        "margin": f"{100 * decision.margin:g}",
+        "matrices": [(name, *verdict_matrix(decision, part)) for part, name in parts.items()],
+        "interactions": interaction_sentences(decision),
+        "routed": router_sentences(decision.router),
+        "ladder": ladder_rows(decision, "all"),
+        "strata_arms": list(data.summary["arms"]),
+        "strata": strata_rows(decision, list(data.summary["arms"])),
+    }
 
 
 def _split_view(summary: Summary, split: str) -> dict[str, Any]:

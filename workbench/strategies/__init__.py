@@ -1,4 +1,4 @@
-"""How a question becomes a prompt: closed book, RAG, oracle. Parts come in through the constructor."""
+"""How a question becomes a prompt: closed book, RAG, and the controls. Parts come in through the constructor."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from workbench.strategies.closed_book import ClosedBook
 from workbench.strategies.gold import GoldPassages
 from workbench.strategies.oracle import Oracle
 from workbench.strategies.rag import Rag
+from workbench.strategies.wrong_passages import WrongPassages
 
-__all__ = ["ClosedBook", "GoldPassages", "Oracle", "Rag", "build_strategy"]
+__all__ = ["ClosedBook", "GoldPassages", "Oracle", "Rag", "WrongPassages", "build_strategy"]
 
 
 def build_strategy(
@@ -32,5 +33,9 @@ def build_strategy(
             return Rag(finder(), builder, depth=retrieval.depth, passages=arm.passages or retrieval.passages)
         case "oracle":
             return Oracle(gold(), builder)
+        case "wrong_passages":
+            return WrongPassages(finder(), builder, depth=retrieval.depth, passages=retrieval.passages)
+        case "routed":
+            raise AssertionError("a routed arm asks nothing: its records are chosen among the other arms'")
         case _:
             assert_never(arm.strategy)

@@ -6,11 +6,13 @@ Everything in verdict/ takes a `Study`; it comes from a run's folder, or from a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workbench.config import ArmConfig, DecisionConfig, EvaluationConfig
 from workbench.evaluation.summary import counted_scores
 from workbench.types import CaseRecord, Question
+
+ScoresById = dict[str, tuple[float, ...]]  # question id → scores, one a training seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class ArmRun:
     records: Sequence[CaseRecord]
     build: Mapping[str, float]
 
-    def scores(self, metric: str, questions: Mapping[str, Question]) -> dict[str, tuple[float, ...]]:
+    def scores(self, metric: str, questions: Mapping[str, Question]) -> ScoresById:
         """Return question id → its scores by training seed, in the order of the seeds; unscored questions are left out.
 
         A failed answer counts as a wrong one.
@@ -50,6 +52,15 @@ class Study:
     evaluation: EvaluationConfig
     wishes: DecisionConfig
     seed: int
+    _scores: dict[tuple[str, str], dict[str, tuple[float, ...]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def scores(self, arm: str, metric: str) -> ScoresById:
+        """Return what `ArmRun.scores` does, counted once: comparisons ask for it hundreds of times."""
+        if (arm, metric) not in self._scores:
+            self._scores[arm, metric] = self.arms[arm].scores(metric, self.questions)
+        return self._scores[arm, metric]
 
     @property
     def ranked(self) -> dict[str, ArmRun]:

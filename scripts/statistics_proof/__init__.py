@@ -1,0 +1,1 @@
+"""Simulations that hold the verdict's statistics to what they promise."""

@@ -1,0 +1,122 @@
+"""The decision table: eight factors people argue about, each as it was measured for each arm.
+
+What a run does not measure is named with the command that measures it; nothing is filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.decision import ArmCosts, Decision
+from workbench.report.data import ReportData
+from workbench.report.figures import MISSING, SCORE_NAMES, amount_text, score_text
+from workbench.report.rows import Summary
+
+STYLE_KINDS = ("style", "format")
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One row: the factor, how it is measured, one text an arm; `missing` says what would measure it."""
+
+    name: str
+    measured_as: str
+    cells: tuple[str, ...]
+    missing: str = ""
+
+
+def decision_table(data: ReportData) -> tuple[list[str], list[Factor]]:
+    """Return the arms with costs and the eight rows; no rows for a run without a decision."""
+    decision = data.decision
+    if decision is None or not decision.costs:
+        return [], []
+    costs = {one.arm: one for one in decision.costs}
+    arms = [arm for arm in data.summary["settings"] if arm in costs]
+    rows = [
+        _setup(arms, costs),
+        _ongoing(arms, costs, decision),
+        _updates(arms, costs),
+        _speed(arms, costs),
+        _freshness(arms, data.studies.get("freshness")),
+        _specialisation(arms, data.summary),
+        _complexity(arms, costs, data.summary),
+        _scaling(arms, data.studies.get("scaling"), data.summary["ranked_by"]),
+    ]
+    return arms, rows
+
+
+def _setup(arms: Sequence[str], costs: Mapping[str, ArmCosts]) -> Factor:
+    cells = []
+    for arm in arms:
+        one = costs[arm]
+        parts = [f"{amount_text('seconds', one.build_seconds)} s"]
+        parts += [f"{one.build_joules:,.0f} J"] if one.build_joules is not None else []
+        parts += [f"{one.build_money:,.2f}"] if one.build_money is not None else []
+        cells.append(", ".join(parts))
+    return Factor("Set-up cost", "seconds (joules, money) to the first answer", tuple(cells))
+
+
+def _ongoing(arms: Sequence[str], costs: Mapping[str, ArmCosts], decision: Decision) -> Factor:
+    cells = []
+    for arm in arms:
+        one = costs[arm]
+        parts = [f"{amount_text('seconds', one.seconds_mean)} s", f"{one.tokens_mean:,.0f} tokens"]
+        parts += [f"{one.joules_mean:,.1f} J"] if one.joules_mean is not None else []
+        parts += [f"{one.money_per_1000:,.2f} per 1,000"] if one.money_per_1000 is not None else []
+        cells.append(", ".join(parts))
+    return Factor("Ongoing cost", "seconds, tokens (joules, money) a question, mean", tuple(cells))
+
+
+def _updates(arms: Sequence[str], costs: Mapping[str, ArmCosts]) -> Factor:
+    cells = tuple(f"{amount_text('seconds', costs[arm].update_seconds)} s" for arm in arms)
+    return Factor("Update ease", "seconds from changed documents to new answers", cells)
+
+
+def _speed(arms: Sequence[str], costs: Mapping[str, ArmCosts]) -> Factor:
+    cells = tuple(
+        f"{amount_text('seconds', costs[arm].seconds_p50)} / {amount_text('seconds', costs[arm].seconds_p95)} s"
+        for arm in arms
+    )
+    return Factor("Response speed", "seconds to the whole answer, median / p95", cells)
+
+
+def _freshness(arms: Sequence[str], study: Mapping[str, Any] | None) -> Factor:
+    how = "score on changed facts; stale answers; leaks of deleted facts"
+    if study is None:
+        return Factor("Knowledge freshness", how, (MISSING,) * len(arms), "workbench freshness CONFIG")
+    return Factor("Knowledge freshness", how, tuple(study["by_arm"].get(arm, MISSING) for arm in arms))
+
+
+def _specialisation(arms: Sequence[str], summary: Summary) -> Factor:
+    how = "compliance with the declared checks; score on style and format questions"
+    metric, cells = summary["ranked_by"], []
+    for arm in arms:
+        parts = []
+        if "compliance" in summary["arms"].get(arm, {}):
+            parts.append(f"{score_text('compliance', summary['arms'][arm]['compliance']['mean'])} compliant")
+        for kind in STYLE_KINDS:
+            figure = summary["kinds"].get(kind, {}).get(arm, {}).get(metric)
+            parts += [f"{SCORE_NAMES[metric]} {score_text(metric, figure['mean'])} ({kind})"] if figure else []
+        cells.append(", ".join(parts) or MISSING)
+    missing = "" if any(cell != MISSING for cell in cells) else "questions with `checks`, or of kind `style`"
+    return Factor("Specialisation", how, tuple(cells), missing)
+
+
+def _complexity(arms: Sequence[str], costs: Mapping[str, ArmCosts], summary: Summary) -> Factor:
+    cells = []
+    for arm in arms:
+        settings, size = summary["settings"][arm], costs[arm].artefact_bytes
+        ships = ["index"] if settings["strategy"] not in ("closed_book",) else []
+        ships += ["adapter"] if settings.get("adapter") else []
+        amount = "" if not size else f", {size / 2**20:,.1f} MiB"
+        cells.append((" + ".join(ships) or "nothing") + amount)
+    return Factor("Implementation complexity", "artefacts to ship beside the base model", tuple(cells))
+
+
+def _scaling(arms: Sequence[str], study: Mapping[str, Any] | None, metric: str) -> Factor:
+    how = f"{SCORE_NAMES[metric]} and seconds as the corpus grows"
+    if study is None:
+        return Factor("Scaling with knowledge", how, (MISSING,) * len(arms), "workbench scaling CONFIG")
+    return Factor("Scaling with knowledge", how, tuple(study["by_arm"].get(arm, MISSING) for arm in arms))

@@ -196,7 +196,7 @@ class ArmStop(Frozen):
 
     arm: str
     questions: int  # scored ones it had answered
-    rule: Literal["worse", "dearer", "undecidable", "decided", "control"]
+    rule: Literal["worse", "dominated", "dearer", "undecidable", "decided", "control"]
     by: str | None  # the arm it lost to; None: the race was over, or it is a control
     difference: float | None  # mean score of `by` minus its own, over those questions
     sentence: str
@@ -209,6 +209,7 @@ class RaceReport(Frozen):
     metric: str
     alpha: float
     margin: float
+    seen_share: float | None = None  # what questions on seen documents counted for; None: as in the test
     questions: int  # scored ones the race could have asked
     asked: int  # scored ones it asked
     looks: int

@@ -149,6 +149,18 @@ class ExperimentConfig(Knobs):
         return next((name for name, arm in self.arms.items() if arm.strategy == "routed"), None)
 
     @model_validator(mode="after")
+    def _the_race_is_between_these_arms(self) -> ExperimentConfig:
+        racing = self.evaluation.racing
+        if racing.enabled and self.routed_arm is not None:
+            raise ValueError(
+                f"arm {self.routed_arm!r} is routed, so it needs every arm's answer to every question, but "
+                "evaluation.racing stops arms early; remove the arm or set evaluation.racing.enabled: false"
+            )
+        if unknown := [name for name in racing.keep if name not in self.arms]:
+            raise ValueError(f"evaluation.racing.keep names {', '.join(unknown)}; the arms are: {', '.join(self.arms)}")
+        return self
+
+    @model_validator(mode="after")
     def _arms_offer_what_is_found(self) -> ExperimentConfig:
         for name, arm in self.arms.items():
             if arm.passages is None:

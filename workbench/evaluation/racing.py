@@ -1,12 +1,13 @@
 """A race: arms answer question after question, and those that cannot be recommended any more stop.
 
 Of the arms within the margin of the best one, the recommendation is the cheapest. So an arm stops when
-- worse: a running arm is surely better, by more than the margin; by anything at all, if that arm is not dearer;
+- worse: a running arm is surely better by more than the margin;
+- dominated: a running arm is surely better, by whatever it be, and not dearer;
 - dearer: a cheaper arm is surely within the margin of every running arm;
-- undecidable: all questions together would hardly tell it from any running arm, so it ends undecided either way;
+- undecidable: all questions together would hardly decide between it and any arm ahead of it;
 - decided: fewer than two arms are left.
 "Surely" is by sequential.py. Among k arms the arm to take and the best arm can each be lost to k - 1 others by the
-first rule, and k - 1 arms can be taken for as good as the best by the second: with 9/10 of `alpha` shared by the former
+first two rules, and k - 1 arms can be taken for as good as the best by the third: with 9/10 of `alpha` shared by the former
 and 1/10 by the latter (Bonferroni), the chance that either arm is stopped wrongly is at most `alpha`. "Undecidable" is
 a forecast, and errs beside that.
 
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from workbench.decision import ArmStop, RaceReport
 from workbench.evaluation.sequential import Decided, boundary, chance_to_decide, flip_z
 
-Rule = Literal["worse", "dearer", "undecidable", "decided"]
+Rule = Literal["worse", "dominated", "dearer", "undecidable", "decided"]
 Bool = NDArray[np.bool_]
 SAME_TOKENS = 1.05  # arms whose tokens a question are closer than this factor cost the same
 SHARE_OF_DEARER = 0.1  # of alpha: few arms stop by this rule
@@ -150,12 +151,13 @@ class Race:
         if self.n_beside is not None and self.n_asked >= self.n_beside:
             self._stop_beside(f"a control answers {self.n_beside} questions")
 
-    def report(self, metric: str) -> RaceReport:
-        """Return what race.json holds."""
+    def report(self, metric: str, *, seen_share: float | None = None) -> RaceReport:
+        """Return what race.json holds; `seen_share`: what the weights of the questions were made for."""
         return RaceReport(
             metric=metric,
             alpha=self.rules.alpha,
             margin=self.rules.margin,
+            seen_share=seen_share,
             questions=self.n_questions,
             asked=self.n_asked,
             looks=len(self._fractions),
@@ -198,7 +200,10 @@ class Race:
             rivals = [rival for rival in running if beaten[rival, arm]]
             if rivals:
                 rival = max(rivals, key=lambda row: self._totals[AHEAD, row, arm])
-                self._stop(arm, "worse", rival, "is surely better" + (", and not dearer" * bool(no_dearer[rival, arm])))
+                if no_dearer[rival, arm]:
+                    self._stop(arm, "dominated", rival, "is surely better, and not dearer")
+                else:
+                    self._stop(arm, "worse", rival, f"is surely better by more than {self.rules.margin:g}")
 
     def _stop_dearer(self, sure: Bool, cheaper: Bool) -> None:
         running = np.flatnonzero(self._running)

@@ -7,12 +7,12 @@ each quarter of the lengths: the first looks see all lengths, and the seed decid
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 
-from workbench.config import ArmConfig, DecisionConfig, ExperimentConfig
+from workbench.config import ArmConfig, DecisionConfig, EvaluationConfig, ExperimentConfig
 from workbench.decision import RaceReport
 from workbench.evaluation.metrics import score_answer
 from workbench.evaluation.racing import Race, RaceCase, RaceRules
@@ -20,6 +20,7 @@ from workbench.evaluation.summary import counted_scores
 from workbench.types import CaseRecord, Question, Split
 
 Batch = TypeVar("Batch")
+Score = Callable[[CaseRecord, Question], float | None]
 N_ROUND = 4  # batches a round: one from each quarter of the lengths
 
 
@@ -27,15 +28,26 @@ class RunRace:
     """What the runner asks: `order` once, `answers` before each batch, `feed` after it."""
 
     def __init__(
-        self, race: Race, *, metric: str, not_found: str, seed: int, weights: Mapping[Split, float] | None = None
+        self,
+        race: Race,
+        questions: Sequence[Question],
+        score: Score,
+        *,
+        metric: str,
+        seen_share: float | None,
+        seed: int,
     ) -> None:
-        """Bind a race to the metric that ranks and to the phrase that means "not in the documents".
+        """Bind a race to what an answer scores.
 
         Args:
-            weights: of a question, by its split; None: all alike.
+            questions: the scored ones.
+            score: of one answer, in [0, 1]; None: the metric does not score this question.
+            metric: the score's name.
+            seen_share: what questions on seen documents count for; None: for their number.
+            seed: draws the order of the batches.
         """
-        self.race, self.metric, self.not_found, self.seed = race, metric, not_found, seed
-        self.weights = weights or {}
+        self.race, self.score, self.metric, self.seen_share, self.seed = race, score, metric, seen_share, seed
+        self._weights = _weights(questions, seen_share)
 
     def order(self, batches: Sequence[Batch]) -> list[Batch]:
         """Return the batches, given longest first, in the order to ask them."""
@@ -53,7 +65,7 @@ class RunRace:
         questions = {question.id: question for question in batch}
         answers: dict[str, dict[str, list[tuple[float, float]]]] = {}
         for record in records:
-            score = self._score(record, questions[record.question_id])
+            score = self.score(record, questions[record.question_id])
             if score is not None:
                 spent = record.costs.prompt_tokens + record.costs.new_tokens if record.costs else 0
                 answers.setdefault(record.question_id, {}).setdefault(record.arm, []).append((score, float(spent)))
@@ -63,31 +75,47 @@ class RunRace:
             if means:
                 scores = {arm: float(mean[0]) for arm, mean in means.items()}
                 tokens = {arm: float(mean[1]) for arm, mean in means.items()}
-                cases.append(RaceCase(id_, scores, tokens, self.weights.get(question.split or Split.NEW, 1.0)))
+                cases.append(RaceCase(id_, scores, tokens, self._weights.get(question.split or Split.NEW, 1.0)))
         self.race.feed(cases)
 
     def report(self) -> RaceReport:
         """Return what race.json holds."""
-        return self.race.report(self.metric)
-
-    def _score(self, record: CaseRecord, question: Question) -> float | None:
-        scores = score_answer(question, record.answer, self.not_found)
-        return counted_scores(record.model_copy(update={"scores": scores}), question).get(self.metric)
+        return self.race.report(self.metric, seen_share=self.seen_share)
 
 
-def line_up(config: ExperimentConfig, questions: Sequence[Question]) -> RunRace | None:
+def race_for(config: ExperimentConfig, questions: Sequence[Question]) -> RunRace | None:
     """Return the race that `config` asks for over these test questions; None: it asks for none.
 
     Controls, and arms that the user's wishes exclude whatever they score, are not ranked, so they stop no other arm.
     Neither does an arm that a limit on seconds, memory or building may exclude, unless it is not dearer. With fewer
     than two ranked arms, or no scored question, there is nothing to race.
     """
-    racing, evaluation = config.evaluation.racing, config.evaluation
-    scored = [question for question in questions if question.answerable]
-    ranked = {name: arm for name, arm in config.arms.items() if not arm.control and _may_win(arm, config.decision)}
-    if not racing.enabled or len(ranked) < 2 or not scored:
+    evaluation, not_found = config.evaluation, config.prompt.not_found
+    if not evaluation.racing.enabled:
         return None
-    wishes = config.decision
+
+    def score(record: CaseRecord, question: Question) -> float | None:
+        fresh = record.model_copy(update={"scores": score_answer(question, record.answer, not_found)})
+        return counted_scores(fresh, question).get(evaluation.ranked_by)
+
+    return line_up(config.arms, evaluation, config.decision, questions, score, seed=config.seed)
+
+
+def line_up(
+    arms: Mapping[str, ArmConfig],
+    evaluation: EvaluationConfig,
+    wishes: DecisionConfig,
+    questions: Sequence[Question],
+    score: Score,
+    *,
+    seed: int,
+) -> RunRace | None:
+    """Return a race between these arms, whether it is enabled or not; None: see `race_for`."""
+    racing = evaluation.racing
+    scored = [question for question in questions if question.answerable]
+    ranked = {name: arm for name, arm in arms.items() if not arm.control and _may_win(arm, wishes)}
+    if len(ranked) < 2 or not scored:
+        return None
     limits = (wishes.max_seconds, wishes.max_memory_gib, wishes.max_build_hours)
     race = Race(
         {name: built_for(arm) for name, arm in ranked.items()},
@@ -102,16 +130,10 @@ def line_up(config: ExperimentConfig, questions: Sequence[Question]) -> RunRace 
             only_by_cheaper=any(limit is not None for limit in limits),
         ),
         keep=[name for name in racing.keep if name in ranked],
-        beside=[name for name in config.arms if name not in ranked and name not in racing.keep],
+        beside=[name for name in arms if name not in ranked and name not in racing.keep],
         n_beside=racing.control_questions,
     )
-    return RunRace(
-        race,
-        metric=evaluation.ranked_by,
-        not_found=config.prompt.not_found,
-        seed=config.seed,
-        weights=_weights(scored, wishes.seen_share),
-    )
+    return RunRace(race, scored, score, metric=evaluation.ranked_by, seen_share=wishes.seen_share, seed=seed)
 
 
 def built_for(arm: ArmConfig) -> frozenset[str]:
@@ -135,11 +157,11 @@ def _may_win(arm: ArmConfig, wishes: DecisionConfig) -> bool:
     return not no_sources and (wishes.weights_may_hold_corpus or arm.adapter is None)
 
 
-def _weights(questions: Sequence[Question], seen_share: float | None) -> dict[Split, float] | None:
-    """Return the weight of a question by split that makes `seen` count for `seen_share`, 1 on average; None: alike."""
+def _weights(questions: Sequence[Question], seen_share: float | None) -> dict[Split, float]:
+    """Return the weight of a question by split that makes `seen` count for `seen_share`, 1 on average; {}: all 1."""
     counts = Counter(question.split or Split.NEW for question in questions)
     n_seen, n_new = counts[Split.SEEN], counts[Split.NEW]
     if seen_share is None or not n_seen or not n_new:
-        return None
+        return {}
     n = n_seen + n_new
     return {Split.SEEN: seen_share * n / n_seen, Split.NEW: (1 - seen_share) * n / n_new}

@@ -1,15 +1,13 @@
 """A race: arms answer question after question, and those that cannot be recommended any more stop.
 
-Of the arms within the margin of the best one, the recommendation is the cheapest. So an arm stops when
-- worse: a running arm is surely better by more than the margin;
-- dominated: a running arm is surely better, by whatever it be, and not dearer;
-- dearer: a cheaper arm is surely within the margin of every running arm;
-- undecidable: all questions together would hardly decide between it and any arm ahead of it;
-- decided: fewer than two arms are left.
-"Surely" is by sequential.py. Among k arms the arm to take and the best arm can each be lost to k - 1 others by the
-first two rules, and k - 1 arms can be taken for as good as the best by the third: with 9/10 of `alpha` shared by the former
-and 1/10 by the latter (Bonferroni), the chance that either arm is stopped wrongly is at most `alpha`. "Undecidable" is
-a forecast, and errs beside that.
+The arm to take is not worse than any other by more than the margin, and better by more than the margin than any cheaper
+one. So an arm stops when a running rival's lead over it is surely larger than
+- the margin (it is "worse"), if the rival may be dearer;
+- nothing ("dominated"), if the rival costs the same;
+- minus the margin ("dearer"), if the rival is cheaper;
+or when all questions together would hardly decide between it and any arm ahead of it ("undecidable"), or when no rival
+is left ("decided"). "Surely" is by sequential.py, at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is
+stopped wrongly with a chance of at most `alpha` (Bonferroni). "Undecidable" is a forecast, and errs beside that.
 
 Not the recommendation itself, and no clock: which arm is dearer is taken from what must be built and from tokens, so
 that a race is a function of the records alone and a continued run is the uninterrupted one.
@@ -30,8 +28,7 @@ from workbench.evaluation.sequential import Decided, boundary, chance_to_decide,
 Rule = Literal["worse", "dominated", "dearer", "undecidable", "decided"]
 Bool = NDArray[np.bool_]
 SAME_TOKENS = 1.05  # arms whose tokens a question are closer than this factor cost the same
-SHARE_OF_DEARER = 0.1  # of alpha: few arms stop by this rule
-AHEAD, FAR, CLOSE = 0, 1, 2  # the null hypotheses: lead <= 0, lead <= margin, lead <= -margin
+DOMINATED, WORSE, DEARER = 0, 1, 2  # the null hypotheses: lead <= 0, lead <= margin, lead <= -margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +104,6 @@ class Race:
         self.stops: list[ArmStop] = []
         self.n_asked = 0
         k = len(self.arms)
-        shares = np.array([(1 - SHARE_OF_DEARER) / 2, (1 - SHARE_OF_DEARER) / 2, SHARE_OF_DEARER])
-        self._levels = rules.alpha * shares / (k - 1)  # of each test, by its null hypothesis
         self._fewer_needs = np.array([[needs[a] <= needs[b] for b in needs] for a in needs])
         self._allowances = np.array([0.0, rules.margin, -rules.margin])[:, None, None]
         self._totals = np.zeros((3, k, k))  # of score(row) - score(column) - allowance
@@ -180,40 +175,36 @@ class Race:
         if self.n_asked < self.rules.min_questions or fraction <= max(self._fractions, default=0.0):
             return
         self._fractions.append(fraction)
-        bounds = np.array([boundary(float(level), tuple(self._fractions)) for level in self._levels])
-        sure = flip_z(self._totals, self._squares) >= bounds[:, None, None]  # (3, k, k)
-        no_dearer = self._fewer_needs & (self._tokens[:, None] <= SAME_TOKENS * self._tokens[None, :])
-        self._stop_worse(sure, no_dearer)
-        cheaper = no_dearer & ~no_dearer.T
-        self._stop_dearer(sure, cheaper)
+        not_dearer = self._fewer_needs & (self._tokens[:, None] <= SAME_TOKENS * self._tokens[None, :])
+        cheaper = not_dearer & ~not_dearer.T
+        self._stop_beaten(not_dearer, cheaper)
         if self.rules.futility:
-            self._stop_undecidable(cheaper.T)
+            self._stop_undecidable(~cheaper.T)
         if self._running.sum() < 2:
             self._finish()
 
-    def _stop_worse(self, sure: Bool, no_dearer: Bool) -> None:
-        """Stop who is surely beaten. All running arms share their questions, so leads are leads of means: no circle."""
-        by_any = np.zeros_like(no_dearer) if self.rules.only_by_cheaper else sure[FAR]
-        beaten = (sure[AHEAD] & no_dearer) | by_any  # row beats column
-        running = np.flatnonzero(self._running)
-        for arm in running:
-            rivals = [rival for rival in running if beaten[rival, arm]]
-            if rivals:
-                rival = max(rivals, key=lambda row: self._totals[AHEAD, row, arm])
-                if no_dearer[rival, arm]:
-                    self._stop(arm, "dominated", rival, "is surely better, and not dearer")
-                else:
-                    self._stop(arm, "worse", rival, f"is surely better by more than {self.rules.margin:g}")
+    def _stop_beaten(self, not_dearer: Bool, cheaper: Bool) -> None:
+        """Stop who is surely beaten, the clearest case first; who has stopped beats nobody, so one arm always stays."""
+        bound = boundary(self.rules.alpha / (len(self.arms) - 1), tuple(self._fractions))
+        zs = flip_z(self._totals, self._squares)  # (3, k, k)
+        lead = np.where(cheaper, zs[DEARER], np.where(not_dearer, zs[DOMINATED], zs[WORSE]))
+        if self.rules.only_by_cheaper:
+            lead = np.where(not_dearer, lead, -np.inf)
+        for place in np.argsort(-lead, axis=None, kind="stable"):
+            rival, arm = np.unravel_index(place, lead.shape)
+            if lead[rival, arm] < bound:
+                break
+            if self._running[rival] and self._running[arm]:
+                self._stop(arm, *self._why(rival, arm, not_dearer, cheaper))
 
-    def _stop_dearer(self, sure: Bool, cheaper: Bool) -> None:
-        running = np.flatnonzero(self._running)
-        for good in running:
-            if all(sure[CLOSE, good, other] for other in running if other != good):
-                for arm in running:
-                    if cheaper[good, arm] and self._running[arm]:
-                        self._stop(arm, "dearer", good, f"is cheaper, and no arm is better by {self.rules.margin:g}")
+    def _why(self, rival: np.intp, arm: np.intp, not_dearer: Bool, cheaper: Bool) -> tuple[Rule, np.intp, str]:
+        if cheaper[rival, arm]:
+            return "dearer", rival, f"is cheaper, and surely not worse by {self.rules.margin:g}"
+        if not_dearer[rival, arm]:
+            return "dominated", rival, "costs the same and is surely better"
+        return "worse", rival, f"is surely better by more than {self.rules.margin:g}"
 
-    def _stop_undecidable(self, dearer: Bool) -> None:
+    def _stop_undecidable(self, perhaps_cheaper: Bool) -> None:
         """Stop who would hardly be told from any arm ahead of it, the pairs still open being corrected by Holm."""
         from scipy.special import ndtri
 
@@ -221,14 +212,14 @@ class Race:
         tail = (1 - self.rules.confidence) / 2
         n_pairs = max(len(running) * (len(running) - 1) // 2, 1)
         chances = chance_to_decide(
-            self._totals[AHEAD],
-            self._squares[AHEAD],
+            self._totals[DOMINATED],
+            self._squares[DOMINATED],
             n=self.n_asked,
             n_all=self.n_questions,
             rules=Decided(self.rules.margin, float(ndtri(1 - tail / n_pairs)), float(ndtri(1 - tail))),
-            cheaper=~dearer,
+            cheaper=perhaps_cheaper,
         )
-        ranked = sorted(running, key=lambda arm: (-self._totals[AHEAD, arm, running].sum(), arm))  # best mean first
+        ranked = sorted(running, key=lambda arm: (-self._totals[DOMINATED, arm, running].sum(), arm))  # best mean first
         for place, arm in enumerate(ranked[1:], start=1):
             highest = max(float(chances[ahead, arm]) for ahead in ranked[:place])
             if highest < self.rules.futility:
@@ -255,7 +246,7 @@ class Race:
         name = self.arms[arm]
         if name in self.keep:
             return
-        difference = None if rival is None else float(self._totals[AHEAD, rival, arm]) / self._weight
+        difference = None if rival is None else float(self._totals[DOMINATED, rival, arm]) / self._weight
         by = None if rival is None else self.arms[rival]
         lead = "" if difference is None else f"{by} ({difference:+.3f}) "
         sentence = f"{name} stopped after {self.n_asked} questions: {lead}{why}"

@@ -8,9 +8,8 @@ is, nobody knows yet: more questions are needed. Arms that lost a race to one th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, permutations
-from types import MappingProxyType
 
 from workbench.config import ArmConfig, DecisionConfig
 from workbench.decision import ArmCosts, ArmStop, Outcome, PairRuling
@@ -33,7 +32,7 @@ class Field:
     missing: Mapping[tuple[str, str], int | None]  # questions beyond those asked that would decide the pair
     costs: Mapping[str, ArmCosts]
     settings: Mapping[str, ArmConfig]
-    stops: Mapping[str, ArmStop] = MappingProxyType({})  # arms that lost a race, and to which
+    stops: Mapping[str, ArmStop] = field(default_factory=dict)  # arms that lost a race, and to which
 
     def monthly(self, arm: str, wishes: DecisionConfig) -> float:
         """Seconds of this machine a month; an arm whose answers were not timed costs nothing that is known."""
@@ -48,7 +47,7 @@ class Choice:
     candidates: tuple[str, ...]
     excluded: Mapping[str, str]  # arm → why it cannot be taken
     collect: int | None = None
-    lost: Mapping[str, ArmStop] = MappingProxyType({})  # arms that lost a race to one that meets the constraints
+    lost: Mapping[str, ArmStop] = field(default_factory=dict)  # arms that lost a race to one that meets the constraints
 
 
 def line_up(study: Study, costs: Sequence[ArmCosts], *, margin: float | None = None) -> Field:

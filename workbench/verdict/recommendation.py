@@ -127,11 +127,9 @@ class _Words:
         chosen = self.choice.arm
         if arm == chosen:
             return "recommended", f"{self._price(arm)}"
-        if arm in self.choice.excluded:
-            return "excluded", self.choice.excluded[arm]
-        if arm in self.choice.lost:
-            stop = self.choice.lost[arm]
-            return PLACE_AFTER_RACE[stop.rule], stop.sentence
+        if self._is_out(arm):
+            stop = self.choice.lost.get(arm)
+            return (PLACE_AFTER_RACE[stop.rule], stop.sentence) if stop else ("excluded", self.choice.excluded[arm])
         rivals = [one for one in self.field.arms if one != arm and not self._is_out(one)]
         better = [one for one in rivals if self.field.outcomes[one, arm] is Outcome.BETTER]
         if better:

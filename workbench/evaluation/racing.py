@@ -7,7 +7,8 @@ one. So an arm stops when a running rival's lead over it is surely larger than
 - minus the margin ("dearer"), if the rival is cheaper;
 or when all questions together would hardly decide between it and any arm ahead of it ("undecidable"), or when no rival
 is left ("decided"). "Surely" is by sequential.py, at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is
-stopped wrongly with a chance of at most `alpha` (Bonferroni). "Undecidable" is a forecast, and errs beside that.
+stopped wrongly with a chance of at most `alpha` (Bonferroni), whatever the scores look like. "Undecidable" is a
+forecast, and errs beside that.
 
 Not the recommendation itself, and no clock: which arm is dearer is taken from what must be built and from tokens, so
 that a race is a function of the records alone and a continued run is the uninterrupted one.
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.decision import ArmStop, RaceReport
-from workbench.evaluation.sequential import Decided, boundary, chance_to_decide, flip_z
+from workbench.evaluation.sequential import BETS, Decided, bet, chance_to_decide, log_wealth
 
 Rule = Literal["worse", "dominated", "dearer", "undecidable", "decided"]
 Bool = NDArray[np.bool_]
@@ -83,6 +84,7 @@ class Race:
         keep: Sequence[str] = (),
         beside: Sequence[str] = (),
         n_beside: int | None = None,
+        max_weight: float = 1.0,
     ) -> None:
         """Line up the arms.
 
@@ -92,6 +94,7 @@ class Race:
             n_questions: scored questions in all.
             keep: racing arms that answer every question even so.
             beside: arms that are not ranked: they answer until the race is over, or `n_beside` questions.
+            max_weight: what a question can count at most.
         Raises:
             ValueError: fewer than two arms race, or `keep` names one that does not.
         """
@@ -101,17 +104,20 @@ class Race:
             raise ValueError(f"kept arms {', '.join(unknown)} do not race; the racing arms are: {', '.join(needs)}")
         self.arms, self.rules, self.n_questions = tuple(needs), rules, n_questions
         self.keep, self.beside, self.n_beside = frozenset(keep), tuple(beside), n_beside
+        self.max_weight = max_weight
         self.stops: list[ArmStop] = []
         self.n_asked = 0
         k = len(self.arms)
         self._fewer_needs = np.array([[needs[a] <= needs[b] for b in needs] for a in needs])
         self._allowances = np.array([0.0, rules.margin, -rules.margin])[:, None, None]
-        self._totals = np.zeros((3, k, k))  # of score(row) - score(column) - allowance
-        self._squares = np.zeros((3, k, k))
+        self._worst = max_weight * (1 + self._allowances)  # what one question can take from a lead less its allowance
+        self._bets = np.zeros((len(BETS), 3, k, k))  # logarithms of wealth, on the lead of row over column
+        self._totals = np.zeros((k, k))  # of score(row) - score(column)
+        self._squares = np.zeros((k, k))
         self._tokens = np.zeros(k)
         self._weight = 0.0
         self._running = np.ones(k, dtype=bool)
-        self._fractions: list[float] = []  # of the questions, seen at each look
+        self._n_looks = 0
         self._n_batches = 0
 
     @property
@@ -134,7 +140,7 @@ class Race:
         """Take in one batch, in the order asked, and look who stops.
 
         Raises:
-            ValueError: a running arm has no score.
+            ValueError: a running arm has no score, or a question counts for more than `max_weight`.
         """
         if self.is_over:
             return
@@ -155,26 +161,29 @@ class Race:
             seen_share=seen_share,
             questions=self.n_questions,
             asked=self.n_asked,
-            looks=len(self._fractions),
+            looks=self._n_looks,
             stops=tuple(self.stops),
         )
 
     def _take(self, case: RaceCase) -> None:
         if missing := [arm for arm in self.running if arm not in case.scores]:
             raise ValueError(f"question {case.question_id!r} has no score of running arms: {', '.join(missing)}")
+        if case.weight > self.max_weight * (1 + 1e-9):
+            raise ValueError(f"question {case.question_id!r} counts {case.weight}, but at most {self.max_weight} may")
         scores = np.array([case.scores.get(arm, 0.0) for arm in self.arms])  # what stopped arms have is not looked at
-        differences = case.weight * ((scores[:, None] - scores[None, :])[None] - self._allowances)  # (3, k, k)
-        self._totals += differences
-        self._squares += differences**2
+        leads = case.weight * (scores[:, None] - scores[None, :])  # (k, k)
+        both = self._running[:, None] & self._running[None, :]
+        self._bets += np.where(both, bet(leads - case.weight * self._allowances, worst=self._worst), 0.0)
+        self._totals += leads
+        self._squares += leads**2
         self._tokens += [case.tokens.get(arm, 0.0) for arm in self.arms]
         self._weight += case.weight
         self.n_asked += 1
 
     def _look(self) -> None:
-        fraction = self.n_asked / self.n_questions
-        if self.n_asked < self.rules.min_questions or fraction <= max(self._fractions, default=0.0):
+        if self.n_asked < self.rules.min_questions:
             return
-        self._fractions.append(fraction)
+        self._n_looks += 1
         not_dearer = self._fewer_needs & (self._tokens[:, None] <= SAME_TOKENS * self._tokens[None, :])
         cheaper = not_dearer & ~not_dearer.T
         self._stop_beaten(not_dearer, cheaper)
@@ -185,14 +194,14 @@ class Race:
 
     def _stop_beaten(self, not_dearer: Bool, cheaper: Bool) -> None:
         """Stop who is surely beaten, the clearest case first; who has stopped beats nobody, so one arm always stays."""
-        bound = boundary(self.rules.alpha / (len(self.arms) - 1), tuple(self._fractions))
-        zs = flip_z(self._totals, self._squares)  # (3, k, k)
-        lead = np.where(cheaper, zs[DEARER], np.where(not_dearer, zs[DOMINATED], zs[WORSE]))
+        beyond_doubt = np.log((len(self.arms) - 1) / self.rules.alpha)
+        wealth = log_wealth(self._bets)  # (3, k, k)
+        lead = np.where(cheaper, wealth[DEARER], np.where(not_dearer, wealth[DOMINATED], wealth[WORSE]))
         if self.rules.only_by_cheaper:
             lead = np.where(not_dearer, lead, -np.inf)
         for place in np.argsort(-lead, axis=None, kind="stable"):
             rival, arm = np.unravel_index(place, lead.shape)
-            if lead[rival, arm] < bound:
+            if lead[rival, arm] < beyond_doubt:
                 break
             if self._running[rival] and self._running[arm]:
                 self._stop(arm, *self._why(rival, arm, not_dearer, cheaper))
@@ -212,14 +221,14 @@ class Race:
         tail = (1 - self.rules.confidence) / 2
         n_pairs = max(len(running) * (len(running) - 1) // 2, 1)
         chances = chance_to_decide(
-            self._totals[DOMINATED],
-            self._squares[DOMINATED],
+            self._totals,
+            self._squares,
             n=self.n_asked,
             n_all=self.n_questions,
             rules=Decided(self.rules.margin, float(ndtri(1 - tail / n_pairs)), float(ndtri(1 - tail))),
             cheaper=perhaps_cheaper,
         )
-        ranked = sorted(running, key=lambda arm: (-self._totals[DOMINATED, arm, running].sum(), arm))  # best mean first
+        ranked = sorted(running, key=lambda arm: (-self._totals[arm, running].sum(), arm))  # best mean first
         for place, arm in enumerate(ranked[1:], start=1):
             highest = max(float(chances[ahead, arm]) for ahead in ranked[:place])
             if highest < self.rules.futility:
@@ -246,7 +255,7 @@ class Race:
         name = self.arms[arm]
         if name in self.keep:
             return
-        difference = None if rival is None else float(self._totals[DOMINATED, rival, arm]) / self._weight
+        difference = None if rival is None else float(self._totals[rival, arm]) / self._weight
         by = None if rival is None else self.arms[rival]
         lead = "" if difference is None else f"{by} ({difference:+.3f}) "
         sentence = f"{name} stopped after {self.n_asked} questions: {lead}{why}"

@@ -132,6 +132,7 @@ def line_up(
         keep=[name for name in racing.keep if name in ranked],
         beside=[name for name in arms if name not in ranked and name not in racing.keep],
         n_beside=racing.control_questions,
+        max_weight=max(_weights(scored, wishes.seen_share).values(), default=1.0),
     )
     return RunRace(race, scored, score, metric=evaluation.ranked_by, seen_share=wishes.seen_share, seed=seed)
 

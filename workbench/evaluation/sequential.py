@@ -1,36 +1,45 @@
-"""A paired test that may be looked at again and again: when is one arm's lead over another beyond doubt?
+"""A paired test that may be looked at after any question: when is one arm's lead over another beyond doubt?
 
-Group-sequential, with alpha spending: the boundary at each look is the one under which, with no true lead, the chance
-to have crossed it by then is alpha x the share of questions seen (Lan and DeMets 1983,
-https://doi.org/10.1093/biomet/70.3.659; this spending is rho = 1 of Kim and DeMets 1987,
-https://doi.org/10.1093/biomet/74.1.149; the integration is that of Armitage, McPherson and Rowe 1969,
-https://doi.org/10.2307/2343787). What is held against it is the sign-flip statistic in its normal limit, which is
-cautious where few questions differ: six questions of six in favour are 2.45, not infinity.
+Testing by betting: one bets, question after question, that the lead is larger than the null hypothesis allows. If the
+hypothesis is true, every bet loses or is fair, so whatever the scores look like the wealth ever reaches 1 / alpha with
+a chance of at most alpha (Ville's inequality; Waudby-Smith and Ramdas 2023, https://doi.org/10.1093/jrsssb/qkad009).
+The wealth is the mean over a few constant bets, so it does not depend on the order of the questions within a look.
 
-Not an anytime test: the number of questions is fixed beforehand. Betting confidence sequences (Waudby-Smith and Ramdas
-2023) need no such number, but on scores like ours they stop later; docs/LOG.md has the figures.
+Taken over the group-sequential test (Lan and DeMets 1983), which stops earlier but does not hold its error where arms
+mostly agree: it is sure before the first question tells them apart. docs/LOG.md has the figures.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
-N_GRID = 301  # points of the density below the boundary: boundaries are exact to three digits
-REACH = 8.0  # standard deviations: what lies beyond has no weight
+BETS = (0.1, 0.3, 0.5, 0.7, 0.9)  # shares of the wealth that the worst question would cost
 
 
-class _Look(NamedTuple):
-    """The score process B at one look, where it has not crossed before: density on a grid, and the boundary as z."""
+def bet(differences: Float64, *, worst: Float64 | float) -> Float64:
+    """Return the logarithm of what one question makes of each bet's wealth.
 
-    grid: Float64
-    mass: Float64  # chance of each grid point
-    boundary: float
+    Args:
+        differences: leads on one question, less what the null hypothesis allows them; any shape.
+        worst: how far below 0 such a difference can lie; broadcast.
+    Returns:
+        Shape (len(BETS), ...); to be added up over the questions.
+    """
+    bets = np.array(BETS).reshape(-1, *[1] * differences.ndim)
+    return np.log1p(bets * (differences / worst))
+
+
+def log_wealth(bets: Float64) -> Float64:
+    """Return the logarithm of the mean wealth over the bets, shape (len(BETS), ...) to (...).
+
+    Beyond doubt at level alpha: log(1 / alpha) or more.
+    """
+    most = bets.max(axis=0)
+    return np.asarray(most + np.log(np.exp(bets - most).mean(axis=0)))
 
 
 class Decided(NamedTuple):
@@ -43,58 +52,6 @@ class Decided(NamedTuple):
     margin: float
     critical: float
     interval: float
-
-
-def boundary(alpha: float, fractions: tuple[float, ...]) -> float:
-    """Return how large z has to be at the last of these looks to be a discovery, one-sided.
-
-    Args:
-        alpha: chance, over all looks together, that z crosses although there is no lead.
-        fractions: share of the questions seen at each look so far, rising, in (0, 1].
-    Raises:
-        ValueError: alpha or the fractions are out of range, or do not rise.
-    """
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"alpha must lie in (0, 0.5), and is {alpha}")
-    if not fractions or fractions[0] <= 0 or fractions[-1] > 1 + 1e-9:
-        raise ValueError(f"shares of the questions seen must lie in (0, 1], and are {fractions}")
-    if any(later <= earlier for earlier, later in pairwise(fractions)):
-        raise ValueError(f"shares of the questions seen must rise from look to look, and are {fractions}")
-    return _look(alpha, fractions).boundary
-
-
-@lru_cache(maxsize=4096)
-def _look(alpha: float, fractions: tuple[float, ...]) -> _Look:
-    from scipy.optimize import brentq
-    from scipy.special import ndtr, ndtri
-
-    now, before = fractions[-1], fractions[-2] if len(fractions) > 1 else 0.0
-    spent, step = alpha * (now - before), float(np.sqrt(now - before))
-    if len(fractions) == 1:
-        crossing = float(-ndtri(spent)) * step
-        start, mass = np.zeros(1), np.ones(1)
-    else:
-        last = _look(alpha, fractions[:-1])
-        start, mass = last.grid, last.mass
-        crossing = brentq(
-            lambda level: float(mass @ ndtr((start - level) / step)) - spent, 0.0, 2 * REACH * np.sqrt(now)
-        )
-    grid, width = np.linspace(-REACH * np.sqrt(now), crossing, N_GRID, retstep=True)
-    steps = (grid[:, None] - start[None, :]) / step  # (G, earlier G)
-    density = (np.exp(-0.5 * steps**2) / (step * np.sqrt(2 * np.pi))) @ mass
-    weights = np.full(N_GRID, float(width))
-    weights[[0, -1]] /= 2  # trapezoid
-    return _Look(grid, density * weights, crossing / float(np.sqrt(now)))
-
-
-def flip_z(totals: Float64, squares: Float64) -> Float64:
-    """Return sum / sqrt(sum of squares): the sum in standard deviations of its sign-flip distribution; 0 where no data.
-
-    Args:
-        totals: sums of the paired differences, less what the null hypothesis allows them; any shape.
-        squares: sums of their squares, same shape.
-    """
-    return np.divide(totals, np.sqrt(squares), out=np.zeros_like(totals), where=squares > 0)
 
 
 def chance_to_decide(

@@ -79,10 +79,10 @@ def print_replays(
         print(rows[-1].line, flush=True)
     agreement = sum(row.agreement for row in rows) / len(rows)
     tokens = sum(row.tokens for row in rows) / len(rows)
-    within = sum(row.tokens <= AFFORDED for row in rows)
+    within, fewest = sum(row.tokens <= AFFORDED for row in rows), min(row.agreement for row in rows)
     print(
         f"{len(rows)} rows: the same recommendation in {agreement:.1%} of the replays for {tokens:.1%} of the "
-        f"generated tokens; {within} rows within {AFFORDED:.0%}, fewest agreements {min(row.agreement for row in rows):.1%}"
+        f"generated tokens; {within} rows within {AFFORDED:.0%}, fewest agreements {fewest:.1%}"
     )
     return int(agreement < NEEDED or tokens > AFFORDED)
 

@@ -15,7 +15,7 @@ from tests.conftest import write_experiment
 from workbench.bench import Bench
 from workbench.config import load_config
 from workbench.errors import ConfigError, EmptyCorpusError, MissingModelError, RunMismatchError
-from workbench.reporting import compare_run_folders, decide_run, read_run, write_run_report
+from workbench.reporting import compare_run_folders, decide_run, read_run, read_study, write_run_report
 
 
 def run(experiment: Path, out: Path, *overrides: str) -> Path:
@@ -263,3 +263,27 @@ def test_what_retrieval_refuses_is_not_generated_and_is_reported(experiment: Pat
     assert "are answered without the model" in (out / "report.html").read_text()
     plain = run(experiment, tmp_path / "plain", arms)
     assert "refusals" not in json.loads((plain / "summary.json").read_text())
+
+
+def test_a_race_is_recorded_reported_and_the_same_after_a_kill(
+    finished: tuple[Path, Path], tiny_home: Path, tmp_path: Path
+) -> None:
+    experiment = finished[0]
+    racing = ("evaluation.racing.enabled=true", "evaluation.racing.min_questions=5", "evaluation.racing.keep=[base]")
+    out = shutil.copytree(finished[1], tmp_path / "out")  # trained; answers are asked again
+    run(experiment, out, *racing)
+    race = json.loads((out / "race.json").read_text())
+    assert race["questions"] >= race["asked"] > 0
+    assert read_study(out).race is not None
+    assert (out / "report.html").stat().st_size > 10_000
+    lines = (out / "answer/cases.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "answer/cases.jsonl").write_bytes(b"".join(lines[: len(lines) // 2]))
+    (out / "answer/stage.json").unlink()
+    predictions = (out / "predictions.jsonl").read_bytes()
+    run(experiment, out, *racing)
+    assert (out / "predictions.jsonl").read_bytes() == predictions
+    assert json.loads((out / "race.json").read_text()) == race
+    run(experiment, out)
+    assert not (out / "race.json").exists()
+    assert read_study(out).race is None
+    assert (out / "predictions.jsonl").read_bytes() == (finished[1] / "predictions.jsonl").read_bytes()

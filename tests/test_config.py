@@ -149,3 +149,13 @@ def test_a_grid_names_values_or_factors_of_the_recipe() -> None:
 def test_a_grid_that_cannot_be_tried_is_refused(grid: dict[str, tuple[object, ...]], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         TrainingConfig.model_validate({"grid": grid})
+
+
+def test_a_race_is_off_by_default_and_needs_arms_that_it_may_stop(tmp_path: Path) -> None:
+    assert not load_config(write(tmp_path, GOOD)).evaluation.racing.enabled
+    race = "evaluation: {racing: {enabled: true, keep: [base, nobody]}}\n"
+    with pytest.raises(ConfigError, match="keep names nobody; the arms are: base, rag"):
+        load_config(write(tmp_path, GOOD + race))
+    routed = "arms: {base: {strategy: closed_book}, rag: {strategy: rag}, routed: {strategy: routed}}\n"
+    with pytest.raises(ConfigError, match=r"arm 'routed' is routed, .* evaluation\.racing stops arms early"):
+        load_config(write(tmp_path, GOOD + routed + "evaluation: {racing: {enabled: true}}\n"))

@@ -23,6 +23,7 @@ from workbench.curation import Progress as Progressing
 from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.calibration import summarise_refusals
+from workbench.evaluation.run_race import race_for
 from workbench.evaluation.runner import Arm, answer_questions, refuse
 from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import answer_inputs, fit_inputs, index_inputs
@@ -30,7 +31,7 @@ from workbench.knowledge import Collection
 from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import read_citations
-from workbench.reporting import ROUTER, write_decision, write_run_report
+from workbench.reporting import RACE, ROUTER, write_decision, write_run_report
 from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
@@ -200,8 +201,16 @@ class Bench:
         write_atomically(run.path("records.jsonl"), to_lines(records))
         write_atomically(run.path("predictions.jsonl"), "".join(f"{line}\n" for line in lines))
         write_json(run.path("summary.json"), summary)
+        self._show_race()
         write_decision(run.folder)
         return summary
+
+    def _show_race(self) -> None:
+        """Put what the race stopped beside the records; a run without a race has no such file."""
+        raced, shown = self.run_folder.path(f"answer/{RACE}"), self.run_folder.path(RACE)
+        shown.unlink(missing_ok=True)
+        if raced.exists():
+            write_atomically(shown, raced.read_bytes())
 
     def _passages(self, records: Sequence[CaseRecord]) -> list[PassageRecord]:
         """Return each passage that some prompt held, once, in order of its place."""
@@ -213,6 +222,7 @@ class Bench:
         ]
 
     def _answer(self, folder: Path) -> dict[str, Any]:
+        race = race_for(self.config, self.parts.questions.test)
         records = answer_questions(
             self.parts.questions.test,
             [arm for name in self.config.arms if name != self.config.routed_arm for arm in self._arms(name)],
@@ -221,7 +231,10 @@ class Bench:
             batch_size=self.config.generation.batch_size,
             max_new_tokens=self.config.generation.max_new_tokens,
             not_found=self.config.prompt.not_found,
+            race=race,
         )
+        if race is not None:
+            write_atomically(folder / RACE, race.report().model_dump_json(indent=1) + "\n")
         return {"records": len(records), "made_with": made_with()}
 
     def _arms(self, name: str, *, seeds: Sequence[int] | None = None) -> list[Arm]:

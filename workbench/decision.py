@@ -189,3 +189,28 @@ class Decision(Frozen):
     router: RouterReport | None = None
     alarms: tuple[Alarm, ...] = ()
     recommendation: Recommendation
+
+
+class ArmStop(Frozen):
+    """Why one arm answered no more questions."""
+
+    arm: str
+    questions: int  # scored ones it had answered
+    rule: Literal["worse", "dominated", "dearer", "undecidable", "decided", "control"]
+    by: str | None  # the arm it lost to; None: the race was over, or it is a control
+    difference: float | None  # mean score of `by` minus its own, over those questions
+    sentence: str
+
+
+class RaceReport(Frozen):
+    """What a race stopped: one race.json a run. `alpha`: the chance that the best arm, or the one to take, was."""
+
+    format: int = FORMAT
+    metric: str
+    alpha: float
+    margin: float
+    seen_share: float | None = None  # what questions on seen documents counted for; None: as in the test
+    questions: int  # scored ones the race could have asked
+    asked: int  # scored ones it asked
+    looks: int
+    stops: tuple[ArmStop, ...]  # in the order they stopped

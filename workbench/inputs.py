@@ -102,7 +102,20 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Seque
         parts.embedder_files.fingerprint,
         [*map(str, parts.device_and_dtype), parts.config.models.quantize],
         describe_versions(),
+        *_race(parts),
     )
+
+
+def _race(parts: Parts) -> list[object]:
+    """What decides which arms stop answering; nothing where none does, so that runs of before keep their answers."""
+    evaluation, wishes = parts.config.evaluation, parts.config.decision
+    if not evaluation.racing.enabled:
+        return []
+    ranking = (evaluation.ranked_by, evaluation.margin, evaluation.confidence)
+    excluding = (wishes.sources_needed, wishes.weights_may_hold_corpus, wishes.seen_share)
+    limits = [limit is not None for limit in (wishes.max_seconds, wishes.max_memory_gib, wishes.max_build_hours)]
+    controls = [name for name, arm in parts.config.arms.items() if arm.control]
+    return [evaluation.racing, ranking, excluding, any(limits), parts.config.seed, controls]
 
 
 def _retrieval(parts: Parts) -> object:

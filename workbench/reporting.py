@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workbench.config import load_config
-from workbench.decision import Decision, RouterReport
+from workbench.decision import Decision, RaceReport, RouterReport
 from workbench.errors import ConfigError, RunMismatchError
 from workbench.guards import Evidence, check_run
 from workbench.report import ReportData, write_report
@@ -34,6 +34,7 @@ NEEDED = (
 
 
 DECISION = "decision.json"
+RACE = "race.json"  # which arms stopped early and why, where they raced
 ROUTER = "router.json"  # what choosing an arm per question brought, where an arm is routed
 
 
@@ -64,6 +65,7 @@ def _study(run: ReportData, folder: Path, overrides: Sequence[str]) -> Study:
         evaluation=config.evaluation,
         wishes=config.decision,
         seed=config.seed,
+        race=RaceReport.model_validate_json((folder / RACE).read_bytes()) if (folder / RACE).exists() else None,
     )
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import load_tiny
-from workbench.config import PromptConfig
+from workbench.config import ArmConfig, DecisionConfig, EvaluationConfig, PromptConfig, RacingConfig
+from workbench.decision import RaceReport
 from workbench.errors import PromptBudgetError
+from workbench.evaluation.metrics import token_f1
+from workbench.evaluation.run_race import line_up
 from workbench.evaluation.runner import Arm, answer_questions
 from workbench.generation import ScriptedGenerator
 from workbench.prompting import PromptBuilder
@@ -37,6 +40,47 @@ def answer(path: Path, generator: ScriptedGenerator) -> list[CaseRecord]:
     return answer_questions(
         QUESTIONS, make_arms(), generator, path, batch_size=3, max_new_tokens=5, not_found="not here"
     )
+
+
+MANY = [Question(id=f"q{n:02}", text="Why " + "so " * n + "?", answers=(f"answer {n}",)) for n in range(60)]
+
+
+def answer_racing(path: Path, generator: ScriptedGenerator) -> tuple[list[CaseRecord], RaceReport]:
+    """The base answers every second question rightly, the adapter all: the base is out before the end."""
+    race = line_up(
+        {"base": ArmConfig(strategy="closed_book"), "lora": ArmConfig(strategy="closed_book", adapter="a")},
+        EvaluationConfig(racing=RacingConfig(enabled=True, min_questions=6)),
+        DecisionConfig(),
+        MANY,
+        lambda record, question: token_f1(record.answer, question.answers),
+        seed=1,
+    )
+    assert race is not None
+    records = answer_questions(
+        MANY, make_arms(), generator, path, batch_size=3, max_new_tokens=5, not_found="not here", race=race
+    )
+    return records, race.report()
+
+
+def test_arms_that_lose_a_race_answer_no_more_and_a_torn_race_ends_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    generator = ScriptedGenerator(script)
+    whole, report = answer_racing(path, generator)
+    assert [(stop.arm, stop.rule) for stop in report.stops] == [("base", "worse"), ("lora", "decided")]
+    answered = {arm: [record.question_id for record in whole if record.arm == arm] for arm in ("base", "lora")}
+    assert len(answered["base"]) == report.stops[0].questions == report.asked < 60
+    assert sum(n for n, _ in generator.calls) == len(whole)  # nothing is generated for nobody
+    batches = [tuple(f"q{n:02}" for n in range(start + 2, start - 1, -1)) for start in range(57, -1, -3)]
+    in_file = [record.question_id for record in read_lines(path, CaseRecord) if record.arm == "base"]
+    asked = [tuple(in_file[start : start + 3]) for start in range(0, len(in_file), 3)]
+    assert set(asked) < set(batches)  # the batches of the full grid, in another order
+    assert asked != batches[: len(asked)]
+    lines = path.read_bytes().splitlines(keepends=True)
+    for kept in (0, 4, 7, len(lines) // 2, len(lines)):
+        path.write_bytes(b"".join(lines[:kept]) + (lines[kept][:20] if kept < len(lines) else b""))
+        resumed, again = answer_racing(path, ScriptedGenerator(script))
+        assert again == report
+        assert [(r.arm, r.question_id, r.answer) for r in resumed] == [(r.arm, r.question_id, r.answer) for r in whole]
 
 
 def test_every_question_meets_every_arm_in_the_order_given(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from workbench.config.knowledge import (
     leaves_to_fit,
 )
 from workbench.config.load import dump_config, load_config, load_library_config
+from workbench.config.racing import RacingConfig
 from workbench.config.training import AdapterConfig, RecipeConfig, TrainingConfig
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "ModelsConfig",
     "PromptConfig",
     "QuestionsConfig",
+    "RacingConfig",
     "RecipeConfig",
     "RerankConfig",
     "RetrievalConfig",

@@ -15,6 +15,7 @@ from workbench.config.dataset import DatasetConfig
 from workbench.config.decision import DecisionConfig
 from workbench.config.gates import GatesConfig
 from workbench.config.knowledge import ChunkingConfig, CorpusConfig, IndexConfig, ModelsConfig, RetrievalConfig
+from workbench.config.racing import RacingConfig
 from workbench.config.training import TrainingConfig
 
 
@@ -85,6 +86,7 @@ class EvaluationConfig(Knobs):
         lt=0.5,
         description="difference in ranked_by that does not matter to you: closer arms are equivalent",
     )
+    racing: RacingConfig = RacingConfig()
 
 
 DEFAULT_ARMS = {
@@ -145,6 +147,18 @@ class ExperimentConfig(Knobs):
     def routed_arm(self) -> str | None:
         """The arm that chooses among the others; None: there is none."""
         return next((name for name, arm in self.arms.items() if arm.strategy == "routed"), None)
+
+    @model_validator(mode="after")
+    def _the_race_is_between_these_arms(self) -> ExperimentConfig:
+        racing = self.evaluation.racing
+        if racing.enabled and self.routed_arm is not None:
+            raise ValueError(
+                f"arm {self.routed_arm!r} is routed, so it needs every arm's answer to every question, but "
+                "evaluation.racing stops arms early; remove the arm or set evaluation.racing.enabled: false"
+            )
+        if unknown := [name for name in racing.keep if name not in self.arms]:
+            raise ValueError(f"evaluation.racing.keep names {', '.join(unknown)}; the arms are: {', '.join(self.arms)}")
+        return self
 
     @model_validator(mode="after")
     def _arms_offer_what_is_found(self) -> ExperimentConfig:

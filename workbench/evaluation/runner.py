@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from workbench.contracts import Generator, Strategy
 from workbench.errors import PromptBudgetError
+from workbench.evaluation.run_race import RunRace
 from workbench.hardware import PeakMemory
 from workbench.prompting import read_citations
 from workbench.runs import append_lines, read_lines
@@ -51,18 +52,23 @@ def answer_questions(
     batch_size: int,
     max_new_tokens: int,
     not_found: str,
+    race: RunRace | None = None,
 ) -> list[CaseRecord]:
     """Answer what `records_path` does not hold yet, append it there, and return all records, arm by arm in order.
 
     Scores hold only `gold_logprob` (nats a token of the first accepted answer); the other metrics need no model.
-    A prompt that retrieval refused is answered with `not_found`, and nothing is generated.
+    A prompt that retrieval refused is answered with `not_found`, and nothing is generated. In a race the batches are
+    the same, but asked in its order, and arms that it stops have no further records. It is fed the records alone, so a
+    continued run goes on with the same race.
     """
     done = {_key(record): record for record in read_lines(records_path, CaseRecord)}
     by_name = {arm.name: arm for arm in reversed(arms)}  # seeds of one arm share its prompts
     asked = {name: {q.id: _ask(by_name[name], q) for q in questions} for name in tqdm(by_name, desc="prompts")}
     with tqdm(total=len(questions) * len(arms), initial=len(done), desc="answer") as bar:
-        for batch in fix_batches(questions, asked, batch_size=batch_size):
-            for arm in arms:
+        batches = fix_batches(questions, asked, batch_size=batch_size)
+        for batch in batches if race is None else race.order(batches):
+            answering = [arm for arm in arms if race is None or race.answers(arm.name)]
+            for arm in answering:
                 missing = [question for question in batch if (arm.name, arm.training_seed, question.id) not in done]
                 if missing:
                     # The whole batch again, even if one line is missing: composition decides bits.
@@ -77,7 +83,11 @@ def answer_questions(
                     done |= {_key(record): record for record in fresh}
                     bar.set_postfix_str(arm.name)
                     bar.update(len(fresh))
-    return [done[arm.name, arm.training_seed, question.id] for arm in arms for question in questions]
+            if race is not None:
+                keys = [(arm.name, arm.training_seed, question.id) for arm in answering for question in batch]
+                race.feed(batch, [done[key] for key in keys])
+    keys = [(arm.name, arm.training_seed, question.id) for arm in arms for question in questions]
+    return [done[key] for key in keys if race is None or key in done]
 
 
 def _key(record: CaseRecord) -> tuple[str, int | None, str]:

@@ -2,20 +2,21 @@
 
 An arm is picked if against every other arm that meets the constraints it is better; or it is not dearer and either
 equivalent or shown not to be worse by more than the margin (one-sided 2.5 %, as non-inferiority is tested). If no arm
-is, nobody knows yet: more questions are needed.
+is, nobody knows yet: more questions are needed. Arms that lost a race to one that meets the constraints are out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, permutations
 
 from workbench.config import ArmConfig, DecisionConfig
-from workbench.decision import ArmCosts, Outcome, PairRuling
+from workbench.decision import ArmCosts, ArmStop, Outcome, PairRuling
 from workbench.evaluation import Comparison, questions_needed
 from workbench.verdict.costs import monthly_cost
 from workbench.verdict.pairs import compare_arms, correct_holm, judge
+from workbench.verdict.racing import losses, lost
 from workbench.verdict.study import Study
 
 MIRRORED = {Outcome.BETTER: Outcome.WORSE, Outcome.WORSE: Outcome.BETTER}
@@ -31,6 +32,7 @@ class Field:
     missing: Mapping[tuple[str, str], int | None]  # questions beyond those asked that would decide the pair
     costs: Mapping[str, ArmCosts]
     settings: Mapping[str, ArmConfig]
+    stops: Mapping[str, ArmStop] = field(default_factory=dict)  # arms that lost a race, and to which
 
     def monthly(self, arm: str, wishes: DecisionConfig) -> float:
         """Seconds of this machine a month; an arm whose answers were not timed costs nothing that is known."""
@@ -45,6 +47,7 @@ class Choice:
     candidates: tuple[str, ...]
     excluded: Mapping[str, str]  # arm → why it cannot be taken
     collect: int | None = None
+    lost: Mapping[str, ArmStop] = field(default_factory=dict)  # arms that lost a race to one that meets the constraints
 
 
 def line_up(study: Study, costs: Sequence[ArmCosts], *, margin: float | None = None) -> Field:
@@ -79,6 +82,7 @@ def line_up(study: Study, costs: Sequence[ArmCosts], *, margin: float | None = N
         missing,
         by_arm,
         {name: arm.settings for name, arm in study.ranked.items()},
+        losses(study, margin=margin),
     )
 
 
@@ -91,10 +95,12 @@ def pick(field: Field, wishes: DecisionConfig) -> Choice:
     """Apply the rule under `wishes`."""
     excluded = {arm: reason for arm in field.arms if (reason := exclusion(field, arm, wishes)) is not None}
     able = [arm for arm in field.arms if arm not in excluded]
+    beaten_early = lost(field.stops, able)
+    able = [arm for arm in able if arm not in beaten_early]
     winners = [arm for arm in able if all(_holds(field, arm, other, wishes) for other in able if other != arm)]
     if winners:
         best = min(winners, key=lambda arm: (field.monthly(arm, wishes), field.arms.index(arm)))
-        return Choice(best, (best,), excluded)
+        return Choice(best, (best,), excluded, lost=beaten_early)
     beaten = {b for a, b in permutations(able, 2) if field.outcomes[a, b] is Outcome.BETTER}
     candidates = tuple(arm for arm in able if arm not in beaten)
     open_pairs = [
@@ -104,7 +110,8 @@ def pick(field: Field, wishes: DecisionConfig) -> Choice:
     ]
     lacking = [field.missing[pair] for pair in open_pairs]
     known = [n for n in lacking if n is not None]
-    return Choice(None, candidates, excluded, max(known) if known and len(known) == len(lacking) else None)
+    collect = max(known) if known and len(known) == len(lacking) else None
+    return Choice(None, candidates, excluded, collect, beaten_early)
 
 
 def exclusion(field: Field, arm: str, wishes: DecisionConfig) -> str | None:

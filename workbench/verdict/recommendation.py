@@ -18,6 +18,7 @@ from workbench.verdict.costs import in_money
 from workbench.verdict.pairs import split_shares
 from workbench.verdict.study import Study
 
+PLACE_AFTER_RACE = {"worse": "worse", "dominated": "dominated", "dearer": "equivalent"}
 SCORE_NAMES = {"f1": "F1", "exact_match": "EM", "contains": "contains"}
 
 
@@ -88,7 +89,7 @@ class _Words:
             return tuple(open_pairs)
         by_outcome: dict[str, list[str]] = {}
         for other in self.field.arms:
-            if other != arm and other not in self.choice.excluded:
+            if other != arm and not self._is_out(other):
                 by_outcome.setdefault(self.field.outcomes[arm, other].value, []).append(other)
         for outcome, others in by_outcome.items():
             nearest = max(others, key=lambda one: self.scores[one].value)
@@ -106,6 +107,7 @@ class _Words:
             f"Monthly costs are for {wishes.questions_per_month:,g} questions and {wishes.updates_per_month:,g} "
             f"updates, building spread over {wishes.months:g} months (`decision`)."
         )
+        told += [f"In the race, {_sentence(stop.sentence)}" for stop in self.choice.lost.values()]
         if self._is_bare(arm):
             told.append("Nothing that was tried is shown to beat the base model.")
         return tuple(told)
@@ -129,9 +131,10 @@ class _Words:
         chosen = self.choice.arm
         if arm == chosen:
             return "recommended", f"{self._price(arm)}"
-        if arm in self.choice.excluded:
-            return "excluded", self.choice.excluded[arm]
-        rivals = [one for one in self.field.arms if one not in (arm, *self.choice.excluded)]
+        if self._is_out(arm):
+            stop = self.choice.lost.get(arm)
+            return (PLACE_AFTER_RACE[stop.rule], stop.sentence) if stop else ("excluded", self.choice.excluded[arm])
+        rivals = [one for one in self.field.arms if one != arm and not self._is_out(one)]
         better = [one for one in rivals if self.field.outcomes[one, arm] is Outcome.BETTER]
         if better:
             cheaper = [one for one in better if self._monthly(one) <= self._monthly(arm)]
@@ -158,7 +161,7 @@ class _Words:
         return f"{a} − {b} = {_signed(sign * pair.difference.value)} points{within}, Holm p {_p(pair.p_holm)}."
 
     def _against_next(self, arm: str) -> str:
-        others = [one for one in self.field.arms if one != arm and one not in self.choice.excluded]
+        others = [one for one in self.field.arms if one != arm and not self._is_out(one)]
         if not others:
             return ""
         following = max(others, key=lambda one: self.scores[one].value)
@@ -188,6 +191,9 @@ class _Words:
 
     def _costs(self, arm: str, others: Sequence[str]) -> str:
         return f"{self._month(arm)} a month against {', '.join(self._month(one) for one in others)}"
+
+    def _is_out(self, arm: str) -> bool:
+        return arm in self.choice.excluded or arm in self.choice.lost
 
     def _is_bare(self, arm: str) -> bool:
         settings = self.study.arms[arm].settings
@@ -219,6 +225,10 @@ def _score(study: Study, arm: str) -> Estimate:
 
 def _list(arms: Sequence[str]) -> str:
     return arms[0] if len(arms) == 1 else f"{', '.join(arms[:-1])} and {arms[-1]}"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
 
 
 def _signed(value: float) -> str:

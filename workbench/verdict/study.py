@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workbench.config import ArmConfig, DecisionConfig, EvaluationConfig
+from workbench.decision import RaceReport
 from workbench.evaluation.summary import counted_scores
 from workbench.types import CaseRecord, Question
 
@@ -45,13 +46,18 @@ class ArmRun:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One experiment, measured. `arms` in the order of the config, controls included."""
+    """One experiment, measured. `arms` in the order of the config, controls included.
+
+    Attributes:
+        race: what stopped arms early; None: every arm answered every question.
+    """
 
     questions: Mapping[str, Question]
     arms: Mapping[str, ArmRun]
     evaluation: EvaluationConfig
     wishes: DecisionConfig
     seed: int
+    race: RaceReport | None = None
     _scores: dict[tuple[str, str], dict[str, tuple[float, ...]]] = field(
         default_factory=dict, compare=False, repr=False
     )

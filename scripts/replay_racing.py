@@ -1,0 +1,47 @@
+"""Would a race have said the same, and for how many tokens? Replays finished runs or simulated worlds in many orders.
+
+python scripts/replay_racing.py                          # the planted worlds, 200 replays each: some six minutes
+python scripts/replay_racing.py --questions 160          # of 160 questions each
+python scripts/replay_racing.py runs/squad runs/wiki     # finished runs
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from racing_replay.table import planted_studies, print_replays, run_studies
+
+from workbench.config import RacingConfig
+from workbench.errors import WorkbenchError
+
+
+def main() -> int:
+    """Take runs or worlds and return the exit code: 1 where the race says too little or costs too much."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of finished runs; none: the planted worlds")
+    parser.add_argument("--replays", type=int, default=200, help="races a world or run, each in an order of its own")
+    parser.add_argument("--draws", type=int, default=10, help="studies drawn of each world, between them the replays")
+    parser.add_argument("--questions", type=int, help="a world; none: as many as the world states")
+    parser.add_argument("--worlds", help="only these, by comma")
+    parser.add_argument("--batch-size", type=int, default=16, help="questions from one look to the next")
+    parser.add_argument("--alpha", type=float, default=0.05, help="chance that the arm to take is stopped wrongly")
+    parser.add_argument("--futility", type=float, default=0.05, help="least chance to be decided; 0: go on to the end")
+    arguments = parser.parse_args()
+    try:
+        racing = RacingConfig(enabled=True, alpha=arguments.alpha, futility=arguments.futility)
+        wanted = set(arguments.worlds.split(",")) if arguments.worlds else None
+        studies = (
+            run_studies(arguments.runs)
+            if arguments.runs
+            else planted_studies(arguments.draws, arguments.questions, wanted)
+        )
+        return print_replays(studies, racing, n_replays=arguments.replays, batch_size=arguments.batch_size)
+    except WorkbenchError as error:
+        print(f"replay_racing: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -94,14 +94,14 @@ class LessonPlan:
             case "closed_book":
                 return build_closed_book(questions, parts.builder, config.prompt)
             case "reader":
-                passages = adapter.passages or config.retrieval.passages
+                sizes = adapter.row_sizes(config.retrieval.passages)
                 return build_reader(
                     questions,
                     parts.builder,
                     config.prompt,
                     adapter,
-                    passages=passages,
-                    find_passages=lambda q: self._finder().search(q.text, k=passages + SPARE_HITS),
+                    passages=sizes,
+                    find_passages=lambda q: self._finder().search(q.text, k=max(sizes) + SPARE_HITS),
                     find_gold=parts.gold.find,
                     forbidden=parts.questions.forbidden,
                     seed=config.seed,

@@ -43,14 +43,14 @@ def build_rows(bench: Bench, name: str) -> RowSet:
         rows = build_closed_book(questions, parts.builder, config.prompt)
     else:
         bench.index()
-        passages = adapter.passages or config.retrieval.passages
+        sizes = adapter.row_sizes(config.retrieval.passages)
         rows = build_reader(
             questions,
             parts.builder,
             config.prompt,
             adapter,
-            passages=passages,
-            find_passages=lambda question: bench.finder.search(question.text, k=passages + SPARE_HITS),
+            passages=sizes,
+            find_passages=lambda question: bench.finder.search(question.text, k=max(sizes) + SPARE_HITS),
             find_gold=parts.gold.find,
             forbidden=parts.questions.forbidden,
             seed=config.seed,

@@ -1,11 +1,12 @@
 """Rows show what they should, hide what they must, and carry loss on the answer alone."""
 
 import pytest
+from pydantic import ValidationError
 
 from tests.tiny import load_tiny
 from workbench.config import AdapterConfig, PromptConfig, RecipeConfig
 from workbench.prompting import PromptBuilder
-from workbench.training import build_closed_book, build_reader, draw, encode_rows, show_rows
+from workbench.training import Row, build_closed_book, build_reader, draw, encode_rows, show_rows
 from workbench.types import Chunk, Hit, Question, Ranking, Span
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
@@ -29,7 +30,7 @@ def reader_rows(question: Question, *, offered: Ranking, passages: int = 2, with
         PromptBuilder(tokenizer, PROMPT),
         PROMPT,
         AdapterConfig(examples="reader", without_gold=without_gold),
-        passages=passages,
+        passages=(passages,),
         find_passages=lambda _: offered,
         find_gold=lambda q: (GOLD,) if q.relevant else (),
         forbidden={"new.md"},
@@ -113,7 +114,7 @@ def test_an_answerable_question_without_a_place_gives_no_reader_row_and_is_count
         PromptBuilder(tokenizer, PROMPT),
         PROMPT,
         AdapterConfig(examples="reader"),
-        passages=2,
+        passages=(2,),
         find_passages=lambda _: WRONG,
         find_gold=lambda _: (),
         forbidden=(),
@@ -132,7 +133,7 @@ def test_a_right_passage_that_the_budget_cuts_is_not_answered_from() -> None:
         builder,
         PROMPT,
         AdapterConfig(examples="reader", without_gold=0.0),
-        passages=3,
+        passages=(3,),
         find_passages=lambda _: (long, WRONG[0], GOLD),
         find_gold=lambda _: (GOLD,),
         forbidden=(),
@@ -155,3 +156,36 @@ def test_a_shown_row_says_what_is_read_and_what_is_learned() -> None:
     (shown_row,) = show_rows(encode_rows(rows, tokenizer, RecipeConfig()).rows, tokenizer)
     assert "What colour is the Arvo?" in str(shown_row["shows"])
     assert "".join(shown_row["learns"]) == "teal"  # type: ignore[arg-type]
+
+
+def test_rows_of_several_sizes_keep_their_right_passage() -> None:
+    _, tokenizer = load_tiny()
+
+    def rows(*passages: int) -> list[Row]:
+        return build_reader(
+            [ASKED.model_copy(update={"id": f"q{n}"}) for n in range(30)],
+            PromptBuilder(tokenizer, PROMPT),
+            PROMPT,
+            AdapterConfig(examples="reader", passages=passages, without_gold=0.2),
+            passages=passages,
+            find_passages=lambda _: WRONG,
+            find_gold=lambda _: (GOLD,),
+            forbidden=(),
+            seed=0,
+        ).made
+
+    mixed = rows(1, 3)
+    sizes = [len(row.prompt.hits) for row in mixed if not row.without_gold]
+    assert set(sizes) == {1, 3} and 5 < sizes.count(1) < 20
+    assert all(GOLD in row.prompt.hits for row in mixed if not row.without_gold)
+    # A row of three is the row it would be if all had three.
+    by_id = {row.question_id: row for row in rows(3)}
+    assert all(row == by_id[row.question_id] for row in mixed if len(row.prompt.hits) == 3)
+
+
+def test_an_adapter_reads_a_number_of_passages_or_several() -> None:
+    assert AdapterConfig(examples="reader", passages=2).passages == 2
+    assert AdapterConfig.model_validate({"examples": "reader", "passages": [2, 8]}).passages == (2, 8)
+    for wrong in (0, [], [2, 0]):
+        with pytest.raises(ValidationError):
+            AdapterConfig.model_validate({"examples": "reader", "passages": wrong})

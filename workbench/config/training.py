@@ -9,7 +9,7 @@ import difflib
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -17,6 +17,7 @@ from workbench.config.base import Knobs
 from workbench.rows import Task
 
 LARGEST_GRID = 16  # combinations
+Passages = Annotated[int, Field(ge=1)]
 
 
 class RecipeConfig(Knobs):
@@ -95,9 +96,19 @@ class AdapterConfig(Knobs):
     tasks: tuple[Task, ...] = Field(
         tuple(Task), min_length=1, description="dataset: which rows; for example [closed_book, text]"
     )
-    passages: int | None = Field(None, ge=1, description="reader: passages a row; none: retrieval.passages")
+    passages: Passages | Annotated[tuple[Passages, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="reader: passages a row, or several numbers of which each row draws one, so that it reads few and "
+        "many; none: retrieval.passages",
+    )
     without_gold: float = Field(0.1, ge=0, le=1, description="reader: share of rows whose right passage is left out")
     recipe: dict[str, object] = Field({}, description="recipe keys to override, for example {epochs: 6}")
+
+    def row_sizes(self, otherwise: int) -> tuple[int, ...]:
+        """Return the numbers of passages that a reader row draws from; `otherwise` where the config names none."""
+        if self.passages is None:
+            return (otherwise,)
+        return self.passages if isinstance(self.passages, tuple) else (self.passages,)
 
 
 class TrainingConfig(RecipeConfig):

@@ -84,17 +84,19 @@ def build_reader(
     prompt: PromptConfig,
     adapter: AdapterConfig,
     *,
-    passages: int,
+    passages: Sequence[int],
     find_passages: FindPassages,
     find_gold: FindGold,
     forbidden: Collection[str],
     seed: int,
 ) -> Rows:
-    """Return one row a question with `passages` passages, the right one among them except in a share of rows.
+    """Return one row a question with some passages, the right one among them except in a share of rows.
 
     Args:
+        passages: how many a row shows; each row draws one of the numbers.
         forbidden: document ids no row may show (those of the `new` test split).
-        seed: decides which rows go without their right passage and where a passage the retriever missed is put.
+        seed: decides how many passages a row shows, which rows go without their right one, and where one that the
+            retriever missed is put.
     """
     rows = Rows()
     for question in questions:
@@ -106,10 +108,11 @@ def build_reader(
         rng = random.Random(f"{seed}:{question.id}")
         left_out = question.answerable and rng.random() < adapter.without_gold
         offered = tuple(hit for hit in find_passages(question) if hit.chunk.document_id not in forbidden)
+        n = random.Random(f"{seed}:{question.id}:passages").choice(passages)
         if left_out or not gold:
-            shown = tuple(hit for hit in offered if not _holds_any(hit, question.relevant))[:passages]
+            shown = tuple(hit for hit in offered if not _holds_any(hit, question.relevant))[:n]
         else:
-            shown = _with_gold(offered, gold[:passages], passages, rng)
+            shown = _with_gold(offered, gold[:n], n, rng)
         rows.add(lambda q=question, s=shown, g=gold: _reader_row(q, s, g, builder, prompt))  # type: ignore[misc]
     return rows
 

@@ -21,6 +21,8 @@ FLOORS = (
         "lessons",
         "trials",
         "adapting",
+        "building_costs",
+        "manifest",
         "bench",
     }
     | {"adapter_shelf", "auditing"},

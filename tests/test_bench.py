@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from workbench.bench import Bench
 from workbench.config import load_config
 from workbench.errors import ConfigError, EmptyCorpusError, MissingModelError, RunMismatchError
 from workbench.reporting import compare_run_folders, decide_run, read_run, read_study, write_run_report
+
+ADAPTERS = ("closed_book", "reader")
 
 
 def run(experiment: Path, out: Path, *overrides: str) -> Path:
@@ -287,3 +290,40 @@ def test_a_race_is_recorded_reported_and_the_same_after_a_kill(
     assert not (out / "race.json").exists()
     assert read_study(out).race is None
     assert (out / "predictions.jsonl").read_bytes() == (finished[1] / "predictions.jsonl").read_bytes()
+
+
+def test_a_run_takes_from_another_what_was_done_with_equal_inputs(
+    finished: tuple[Path, Path], tiny_home: Path, tmp_path: Path
+) -> None:
+    second = tmp_path / "second"
+    bench = Bench(load_config(finished[0], overrides=["retrieval.passages=1"]), out=second, lenders=[finished[1]])
+    assert bench.update_index()[1]  # the same documents: the lender's collection serves
+    bench.run()
+
+    def stage(folder: Path, name: str) -> Any:
+        return json.loads((folder / f"train-{name}/stage.json").read_text())
+
+    assert stage(second, "closed_book") == stage(finished[1], "closed_book")  # seconds and all: not trained again
+    assert stage(second, "reader")["inputs"] != stage(finished[1], "reader")["inputs"]  # it reads fewer passages now
+
+
+def test_an_adapter_trained_before_is_taken_as_it_is(
+    finished: tuple[Path, Path], tiny_home: Path, tmp_path: Path
+) -> None:
+    overrides = [
+        f"training.adapters={{old: {{examples: trained, folder: {finished[1]}/train-reader/adapter}}}}",
+        "arms={rag: {strategy: rag}, rag_old: {strategy: rag, adapter: old}}",
+    ]
+    out = run(finished[0], tmp_path / "out", *overrides)
+
+    def answers(folder: Path, arm: str) -> list[Any]:
+        lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+        return [line["answer"] for line in lines if line["arm"] == arm]
+
+    assert answers(out, "rag_old") == answers(finished[1], "rag_reader") != []
+    costs = json.loads((out / "summary.json").read_text())["costs"]["rag_old"]
+    assert costs["training_seconds"] > 0  # of the training whose record lies beside it
+    with pytest.raises(MissingModelError, match="holds no trained adapter"):
+        run(finished[0], tmp_path / "none", overrides[0].replace("train-reader", "train-nothing"), overrides[1])
+    with pytest.raises(ConfigError, match="examples: trained needs folder"):
+        load_config(finished[0], overrides=["training.adapters={old: {examples: trained}}"])

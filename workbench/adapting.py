@@ -33,7 +33,7 @@ from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import check_inputs, dataset_inputs, train_inputs
 from workbench.lessons import LessonPlan, Lessons
 from workbench.models.activation import finds_the_question, read_invocation, write_invocation
-from workbench.models.adapters import WEIGHTS
+from workbench.models.adapters import WEIGHTS, read_adapter
 from workbench.parts import Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import QUESTION_MARK
@@ -65,7 +65,15 @@ class Adapters:
         self._lessons = LessonPlan(parts, finder=finder, dataset=self.dataset)
 
     def train(self, name: str) -> dict[str, Any]:
-        """Train and check adapter `name` unless that was done with the same inputs; return what was recorded."""
+        """Train and check adapter `name` unless that was done with the same inputs; return what was recorded.
+
+        Raises:
+            MissingModelError: it is said to be trained already, but its folder holds no adapter.
+            AdapterMismatchError: it was trained for another base model or chat template.
+        """
+        given = self.parts.config.training.adapters[name].folder
+        if given is not None:
+            return self._take(name, given)
         inputs = self._inputs(name, self._recipe(name))
         trained = self._run.stage(f"train-{name}", inputs, partial(self._train, name), together=True)[0]
         checks = check_inputs(self.parts, trained=inputs, weights=trained["weights"])
@@ -79,6 +87,15 @@ class Adapters:
                 "seed_weights": {seed: stage["weights"] for seed, stage in others.items()},
             }
         )
+
+    def _take(self, name: str, folder: Path) -> dict[str, Any]:
+        """Return what is known of an adapter trained elsewhere; what its own training recorded, where that lies by."""
+        base, template = self.parts.generator_files.fingerprint, self.parts.tokenizer.template_hash
+        read_adapter(folder, name=name, base_fingerprint=base, template_hash=template)
+        unknown = dict.fromkeys(("loss", "held_out_loss", "seconds", "tokens", "peak_bytes", "peak_gpu_bytes"))
+        recorded = Run(folder.parent).last_result(".") or {}
+        taken = {"weights": fingerprint_file(folder / WEIGHTS), "seeds": {}, "seed_weights": {}, "taken_from": folder}
+        return unknown | recorded | taken
 
     def dataset(self, adapter: AdapterConfig) -> Path:
         """Return the folder of the rows that `adapter` learns from; the run's own are built if they are not there."""
@@ -99,21 +116,30 @@ class Adapters:
 
     def is_trained(self, name: str) -> bool:
         """Whether adapter `name` was trained with the inputs as they are now."""
+        if self.parts.config.training.adapters[name].folder is not None:
+            return True
         if self.parts.config.training.grid and self._run.stage_done(*self._grid_stage(name)) is None:
             return False
         return self._run.stage_done(f"train-{name}", self._inputs(name, self._recipe(name))) is not None
 
     def folder(self, name: str, *, seed: int | None = None) -> Path:
         """The folder of the adapter that was kept, as PEFT loads it; None: trained with the experiment's own seed."""
+        given = self.parts.config.training.adapters[name].folder
+        if given is not None:
+            return given
         own = seed is None or seed == self.parts.config.seed
         return self._run.path(f"train-{name}/{BEST}" if own else f"train-{name}-seed-{seed}/{BEST}")
 
-    def seeds(self) -> tuple[int, ...]:
-        """The training seeds of every adapter, the experiment's own first."""
+    def seeds(self, name: str) -> tuple[int, ...]:
+        """The training seeds of adapter `name`, the experiment's own first; one where it was trained elsewhere."""
+        if self.parts.config.training.adapters[name].folder is not None:
+            return (self.parts.config.seed,)
         return tuple(dict.fromkeys((self.parts.config.seed, *self.parts.config.training.seeds)))
 
     def curve(self, name: str) -> dict[str, Any]:
         """The losses of a training: one record a step, one a held-out evaluation."""
+        if self.parts.config.training.adapters[name].folder is not None:
+            return {"steps": [], "held_out": []}
         progress = read_progress(self._run.path(f"train-{name}"))
         return {"steps": progress.steps, "held_out": progress.held_out}
 
@@ -153,7 +179,7 @@ class Adapters:
         """Train with the further seeds and return each one's held-out loss and weights (SHA-256)."""
         job = None
         found: dict[str, dict[str, Any]] = {}
-        for seed in self.seeds()[1:]:
+        for seed in self.seeds(name)[1:]:
 
             def work(folder: Path, seed: int = seed) -> dict[str, Any]:
                 nonlocal job

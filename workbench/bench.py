@@ -6,6 +6,7 @@ when nothing changed: index → train → answer → score → report.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from workbench.adapting import Adapters
+from workbench.building_costs import build_costs
 from workbench.config import ExperimentConfig, dump_config
 from workbench.contracts import Finder, Strategy
 from workbench.corpus import chunk_documents, cutter_version
@@ -28,28 +30,41 @@ from workbench.evaluation.runner import Arm, answer_questions, refuse
 from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import answer_inputs, fit_inputs, index_inputs
 from workbench.knowledge import Collection
-from workbench.parts import Parts, RetrievalFit
+from workbench.manifest import make_manifest
+from workbench.parts import Material, Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import read_citations
 from workbench.reporting import RACE, ROUTER, write_decision, write_run_report
-from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
+from workbench.runs import Run, fingerprint, new_folder, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
 from workbench.verdict import ArmRun, Study
 from workbench.verdict.routing import FEWEST, route
 
 CASES = "cases.jsonl"
-CLOCKED = ("seconds", "peak_bytes", "peak_gpu_bytes", "planned_bytes")  # differ between equal runs
 
 
 class Bench:
     """One experiment, step by step or by `run`."""
 
-    def __init__(self, config: ExperimentConfig, *, out: Path | None = None) -> None:
-        """Open or create the run folder `out` (default: runs/NAME). Nothing is loaded yet."""
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        *,
+        out: Path | None = None,
+        material: Material | None = None,
+        lenders: Sequence[Path] = (),
+    ) -> None:
+        """Open or create the run folder `out` (default: runs/NAME). Nothing is loaded yet.
+
+        Args:
+            material: documents and questions in place of what the config's paths hold.
+            lenders: folders of other runs. What they have done with equal inputs is copied, and a collection of theirs
+                with the same embedder is where indexing begins.
+        """
         self.config = config
-        self.run_folder = Run(out or Path("runs") / config.name)
-        self.parts = Parts(config, self.run_folder.folder)
+        self.run_folder = Run(out or Path("runs") / config.name, lenders=lenders)
+        self.parts = Parts(config, self.run_folder.folder, material=material)
 
     def run(self) -> Path:
         """Run every stage that is not up to date and return the path of report.html."""
@@ -64,6 +79,7 @@ class Bench:
 
     def update_index(self) -> tuple[dict[str, Any], bool]:
         """Bring the collection in line with the corpus; return what the stage recorded, and whether it was reused."""
+        self._borrow_a_collection()
         self._forget_a_lost_collection()
         spent = (self.run_folder.last_result("index") or {}).get("seconds_in_all", 0.0)
         return self.run_folder.stage("index", index_inputs(self.parts), lambda _: self._index(spent))
@@ -75,6 +91,20 @@ class Bench:
     def index(self) -> dict[str, Any]:
         """Bring the collection in line with the corpus; only new and changed chunks are embedded."""
         return self._indexed
+
+    def _borrow_a_collection(self) -> None:
+        """Begin with a lender's collection where there is none yet: only what differs is embedded."""
+        folder, identity = self.parts.collection_folder, self.parts.embedder.identity
+        if not self.run_folder.lenders or Collection.exists(folder):
+            return
+        for lender in self.run_folder.lenders:
+            if Collection.exists(lender / folder.name):
+                with Collection.open(lender / folder.name, index=self.config.index) as lent:
+                    same = lent.identity == identity
+                if same:
+                    with new_folder(folder) as copied:
+                        shutil.copytree(lender / folder.name, copied, dirs_exist_ok=True)
+                    return
 
     def _forget_a_lost_collection(self) -> None:
         """A stage that is done is worth nothing if its collection was removed or replaced."""
@@ -184,7 +214,9 @@ class Bench:
             arms=config.arms,
             build_costs={name: self._build_costs(name) for name in config.arms},
             losses={
-                name: {"train": stage["loss"], "held_out": stage["held_out_loss"]} for name, stage in trained.items()
+                name: {"train": stage["loss"], "held_out": stage["held_out_loss"]}
+                for name, stage in trained.items()
+                if stage["loss"] is not None
             },
             failures=parts.corpus.failures,
             retrieval_depth=config.retrieval.depth,
@@ -194,7 +226,10 @@ class Bench:
             fit, given = self.fitted.threshold, config.retrieval.threshold
             summary["refusals"] = summarise_refusals(records, questions, config.arms, given if fit is None else fit)
         write_atomically(run.path("config.yaml"), dump_config(config))
-        write_json(run.path("manifest.json"), self._manifest(answered["made_with"]))
+        write_json(
+            run.path("manifest.json"),
+            make_manifest(parts, trained, collection=self.index()["fingerprint"], made_with=answered["made_with"]),
+        )
         write_json(run.path("training.json"), {name: self._adapters.curve(name) for name in trained})
         write_atomically(run.path("questions.jsonl"), to_lines(questions))
         write_atomically(run.path("passages.jsonl"), to_lines(self._passages(records)))
@@ -247,7 +282,9 @@ class Bench:
         strategy = self._strategy(name)
         if adapter is None:
             return [Arm(name, strategy, None)]
-        return [Arm(name, strategy, self._attach(adapter, seed), seed) for seed in seeds or self._adapters.seeds()]
+        return [
+            Arm(name, strategy, self._attach(adapter, seed), seed) for seed in seeds or self._adapters.seeds(adapter)
+        ]
 
     def _attach(self, adapter: str, seed: int) -> str:
         """Attach the adapter trained with `seed` unless it is; return the name it is attached under."""
@@ -291,60 +328,10 @@ class Bench:
         return record.model_copy(update={"scores": scores | record.scores})
 
     def _build_costs(self, name: str) -> dict[str, float]:
-        """What an arm costs before its first question, and again after documents changed; a routed one needs all arms.
-
-        A reader learns to read, not what stands there, so it is not trained again when documents change.
-        """
-        needed = [self.config.arms[name]]
-        if name == self.config.routed_arm:
-            needed = [arm for arm in self.config.arms.values() if not arm.control and arm.strategy != "routed"]
-        costs = dict.fromkeys(("build_seconds", "training_seconds", "training_tokens", "update_seconds"), 0.0)
-        if any(arm.strategy != "closed_book" for arm in needed):
-            costs["build_seconds"] = costs["index_seconds"] = costs["update_seconds"] = self.index()["seconds_in_all"]
-            costs["artefact_bytes"] = _size(self.parts.collection_folder)
-        for adapter in dict.fromkeys(arm.adapter for arm in needed if arm.adapter is not None):
-            stage = self.train()[adapter]
-            costs["build_seconds"] += stage["seconds"]
-            costs["training_seconds"] += stage["seconds"]
-            costs["training_tokens"] += stage["tokens"]
-            for peak in ("peak_bytes", "peak_gpu_bytes"):
-                if stage[peak]:
-                    costs[f"training_{peak}"] = max(stage[peak], costs.get(f"training_{peak}", 0.0))
-            costs["artefact_bytes"] = costs.get("artefact_bytes", 0.0) + _size(self._adapters.folder(adapter))
-            if self.config.training.adapters[adapter].examples != "reader":
-                costs["update_seconds"] += stage["seconds"]
-        return costs
-
-    def _manifest(self, made_with: dict[str, Any]) -> dict[str, Any]:
-        """What is needed to run the experiment again, and to say whether two runs may be compared."""
-        parts, trained = self.parts, self.train()
-        return {
-            "name": self.config.name,
-            "seed": self.config.seed,
-            "fingerprints": {
-                "config": fingerprint(self.config),
-                "corpus": parts.corpus.fingerprint,
-                "collection": self.index()["fingerprint"],
-                "questions": parts.questions.fingerprint,
-                "test_questions": fingerprint(parts.questions.test),
-                "generator": parts.generator_files.fingerprint,
-                "embedder": parts.embedder_files.fingerprint,
-                "template": parts.tokenizer.template_hash,
-                "adapters": {name: stage["weights"] for name, stage in trained.items()},
-            },
-            "models": {"generator": parts.generator_files.name, "embedder": parts.embedder_files.name},
-            "counts": {
-                "documents": len(parts.corpus.documents),
-                "unreadable_files": len(parts.corpus.failures),
-                "questions": len(parts.questions.questions),
-            },
-            "dropped_as_copies": [leak._asdict() for leak in parts.questions.leaks],
-            "training": {
-                name: {key: value for key, value in stage.items() if key not in CLOCKED}
-                for name, stage in trained.items()
-            },
-            **made_with,
-        }
+        collection, adapters = self.parts.collection_folder, self._adapters.folder
+        return build_costs(
+            name, self.config, self.index(), self.train(), collection=collection, adapter_folder=adapters
+        )
 
     # -- report and single questions -----------------------------------------------------------------------------------
 
@@ -375,11 +362,6 @@ class Bench:
         limit = self.config.generation.max_new_tokens
         generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
         return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
-
-
-def _size(folder: Path) -> float:
-    """Return the bytes of all files below a folder."""
-    return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
 def _refuse_several_processes() -> None:

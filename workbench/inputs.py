@@ -69,7 +69,7 @@ def train_inputs(
         [parts.questions.of(split) for split in (Split.TRAIN, Split.DEV)],
         reads,
         rows,
-        adapter,
+        adapter.model_dump(mode="json", exclude={"folder"}),
         config.training.allow_findings,
         config.gates.canary_candidates if config.gates.enabled and config.gates.canaries else None,
         recipe.model_dump(exclude=CAPS),

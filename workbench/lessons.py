@@ -93,6 +93,8 @@ class LessonPlan:
                 return self._dataset_rows(adapter, recipe, split)
             case "closed_book":
                 return build_closed_book(questions, parts.builder, config.prompt)
+            case "trained":
+                raise AssertionError("an adapter that is trained already learns from no rows")
             case "reader":
                 sizes = adapter.row_sizes(config.retrieval.passages)
                 return build_reader(

@@ -87,6 +87,14 @@ class QuestionSet:
         return tuple(question for question in self.questions if question.split is split)
 
 
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Documents and split questions that were made, not read: a state of a corpus, a part of it."""
+
+    corpus: Corpus
+    questions: QuestionSet
+
+
 class RetrievalFit(Frozen):
     """What retrieval learnt from the dev split; None: nothing was to be learnt."""
 
@@ -97,9 +105,11 @@ class RetrievalFit(Frozen):
 class Parts:
     """Parts of one experiment. Reading one builds what it needs; each is built once."""
 
-    def __init__(self, config: ExperimentConfig, folder: Path) -> None:
+    def __init__(self, config: ExperimentConfig, folder: Path, *, material: Material | None = None) -> None:
+        """Take `material` in place of what corpus.path and questions.path hold."""
         self.config = config
         self.collection_folder = folder / "collection"
+        self._material = material
 
     def check(self) -> None:
         """Find the models and read corpus and questions, so that a mistake in them is told before any work is done."""
@@ -120,6 +130,8 @@ class Parts:
     @cached_property
     def corpus(self) -> Corpus:
         """The documents of corpus.path, or the passages the question file brings."""
+        if self._material is not None:
+            return self._material.corpus
         if self.config.corpus.path is not None:
             documents, failures = read_folder(
                 self.config.corpus.path, self.config.corpus.include, limits=self.config.corpus.limits
@@ -134,6 +146,8 @@ class Parts:
     @cached_property
     def questions(self) -> QuestionSet:
         """The questions, split, without training rows that copy a test question, test splits cut to the limit."""
+        if self._material is not None:
+            return self._material.questions
         config, seed = self.config.questions, self.config.seed
         split = assign_splits(self._question_file.questions, config.split, seed=seed)
         clean, leaks = refuse_leaks(split)

@@ -13,7 +13,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -181,8 +181,10 @@ def read_lines(path: Path, model: type[Record]) -> list[Record]:
 class Run:
     """A run's folder and its stages. Each stage is a folder stamped with the fingerprint of its inputs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lenders: Sequence[Path] = ()) -> None:
+        """Open or create `folder`. A stage that a lender (another run's folder) did with equal inputs is copied."""
         self.folder = folder
+        self.lenders = tuple(lender for lender in lenders if lender != folder)
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
@@ -191,11 +193,7 @@ class Run:
 
     def stage_done(self, name: str, inputs: str) -> dict[str, Any] | None:
         """Return what stage `name` recorded when it finished with these `inputs`; None if it did not."""
-        try:
-            stamp = json.loads((self.folder / name / STAGE_FILE).read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
-        return stamp["result"] if stamp["inputs"] == inputs else None
+        return _done(self.folder / name, inputs)
 
     def last_result(self, name: str) -> dict[str, Any] | None:
         """Return what stage `name` recorded when it last finished, whatever its inputs were; None if it never did."""
@@ -229,7 +227,17 @@ class Run:
             return self._follow(name, inputs, work if together else None), False
         with hold_writer_lock(self.folder / f".{name}.lock"):
             done = self.stage_done(name, inputs)  # by the process that held the lock until now
+            if done is None:
+                done = self._borrow(name, inputs)
             return (done, True) if done is not None else (self._work(name, inputs, work), False)
+
+    def _borrow(self, name: str, inputs: str) -> dict[str, Any] | None:
+        for lender in self.lenders:
+            if _done(lender / name, inputs) is not None:
+                with new_folder(self.folder / name) as folder:
+                    shutil.copytree(lender / name, folder, dirs_exist_ok=True)
+                return _done(self.folder / name, inputs)
+        return None
 
     def _work(self, name: str, inputs: str, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         folder = self.folder / name
@@ -254,6 +262,14 @@ class Run:
                 work = None
             time.sleep(SECONDS_BETWEEN_LOOKS)  # the launcher ends every process when one fails
         return done
+
+
+def _done(folder: Path, inputs: str) -> dict[str, Any] | None:
+    try:
+        stamp = json.loads((folder / STAGE_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return stamp["result"] if stamp["inputs"] == inputs else None
 
 
 def _as_json(value: object) -> object:

@@ -22,10 +22,7 @@ CLOSED = {"strategy": "closed_book"}
 RAG = {"strategy": "rag"}
 LORA = {"strategy": "closed_book", "adapter": "closed_book"}
 READER = {"strategy": "rag", "adapter": "reader"}
-ADAPTERS = {
-    "closed_book": {"examples": "closed_book", "recipe": {"epochs": 6, "keep": "last"}},
-    "reader": {"examples": "reader", "without_gold": 0.0, "recipe": {"epochs": 3, "keep": "last"}},
-}
+READER_ADAPTER = {"examples": "reader", "without_gold": 0.0, "recipe": {"epochs": 3, "keep": "last"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class Material:
     questions: Rows
     arms: dict[str, dict[str, Any]]
     ranked_by: str = "contains"
+    closed_book_epochs: int = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +111,19 @@ def same_questions(known: Known, seed: int) -> Material:
         questions=_facts(products, "train", ways=(0, 1, 2, 3)) + _facts(products, "seen", ways=(4, 5)),
         arms={"base": CLOSED, "lora": LORA, "rag_reader": READER},
         ranked_by="f1",
+        closed_book_epochs=20,  # six hold three facts in five, and then the world is another one
     )
 
 
 def tie(known: Known, seed: int) -> Material:
-    """Two ways to read passages that differ in nothing but how many are shown; few questions."""
+    """Two ways to read passages that differ in nothing but how many are shown; few questions, each right or wrong."""
     made = new_facts(known, seed + 50)
     asked = random.Random(seed).sample([row for row in made.questions if row["split"] == "new"], 30)
     return Material(
         documents=made.documents,
         questions=asked,
         arms={"base": CLOSED, "rag": RAG | {"passages": 2}, "rag_three": RAG | {"passages": 3}},
-        ranked_by="f1",
+        ranked_by="contains",
     )
 
 
@@ -149,6 +148,13 @@ REAL_WORLDS = (
         frozenset({"rag"}),
         "distractors",
         ("decision.weights_may_hold_corpus=false", "evaluation.ranked_by=contains"),
+    ),
+    RealWorld(
+        "needed_now",
+        "the same, but the first answer must come before a training ends",
+        frozenset({"rag"}),
+        "distractors",
+        ("decision.max_build_hours=0.005", "evaluation.ranked_by=contains"),
     ),
     RealWorld("half_of_each", "half format, half facts", frozenset({"routed"}), "half_of_each"),
     RealWorld(
@@ -183,6 +189,8 @@ def write_experiment(material: Material, folder: Path, *, name: str, generator: 
         (folder / "corpus" / document_id).write_text(text, encoding="utf-8")
     lines = "".join(json.dumps(row) + "\n" for row in material.questions)
     (folder / "questions.jsonl").write_text(lines, encoding="utf-8")
+    closed_book = {"examples": "closed_book", "recipe": {"epochs": material.closed_book_epochs, "keep": "last"}}
+    adapters = {"closed_book": closed_book, "reader": READER_ADAPTER}
     used = {arm["adapter"] for arm in material.arms.values() if "adapter" in arm}
     config = {
         "name": name,
@@ -192,7 +200,7 @@ def write_experiment(material: Material, folder: Path, *, name: str, generator: 
         "models": {"generator": generator, "embedder": embedder},
         "retrieval": {"method": {"kind": "fusion"}, "depth": 6, "passages": 3},
         "generation": {"max_new_tokens": 20, "stop_at_newline": True},
-        "training": {"evaluations": 1, "adapters": {key: ADAPTERS[key] for key in sorted(used)}},
+        "training": {"evaluations": 1, "adapters": {key: adapters[key] for key in sorted(used)}},
         "gates": {"enabled": False},
         "evaluation": {"ranked_by": material.ranked_by, "margin": 0.05},
         "arms": material.arms,

@@ -60,6 +60,9 @@ def train(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
     """Train the adapters that the arms name; continues an interrupted training."""
     trained = _bench(config, out, overrides).train()
     for name, stage in trained.items() if process_rank() == 0 else ():
+        if "taken_from" in stage:
+            typer.echo(f"{name}: taken as it is from {stage['taken_from']}")
+            continue
         typer.echo(
             f"{name}: {stage['rows']} rows ({stage['rows_too_long']} too long and {stage['rows_unplaced']} without a "
             f"place in a document were left out), {stage['steps']} steps, loss {stage['loss']:.3f}, held-out "

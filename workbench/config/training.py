@@ -87,8 +87,12 @@ class RecipeConfig(Knobs):
 class AdapterConfig(Knobs):
     """One adapter: which examples it learns from, and where it departs from the shared recipe."""
 
-    examples: Literal["closed_book", "reader", "dataset"] = Field(
-        description="closed_book, reader: from the train questions; dataset: rows built from the corpus or from a file"
+    examples: Literal["closed_book", "reader", "dataset", "trained"] = Field(
+        description="closed_book, reader: from the train questions; dataset: rows built from the corpus or from a "
+        "file; trained: none, the adapter in `folder` is taken as it is"
+    )
+    folder: Path | None = Field(None, description="trained: where it lies, for example RUN/train-reader/adapter")
+        None, description="trained: where the adapter lies, for example RUN/train-reader/adapter"
     )
     dataset: Path | None = Field(
         None, description="dataset: a folder of `workbench dataset build`, or a file of rows; none: the run's own"
@@ -103,6 +107,15 @@ class AdapterConfig(Knobs):
     )
     without_gold: float = Field(0.1, ge=0, le=1, description="reader: share of rows whose right passage is left out")
     recipe: dict[str, object] = Field({}, description="recipe keys to override, for example {epochs: 6}")
+
+    @model_validator(mode="after")
+    def _only_a_trained_one_has_a_folder(self) -> AdapterConfig:
+        if (self.examples == "trained") != (self.folder is not None):
+            raise ValueError(
+                f"examples: {self.examples} {'needs' if self.folder is None else 'contradicts'} folder, where an "
+                "adapter that is trained already lies; set both, examples: trained and folder, or neither"
+            )
+        return self
 
     def row_sizes(self, otherwise: int) -> tuple[int, ...]:
         """Return the numbers of passages that a reader row draws from; `otherwise` where the config names none."""

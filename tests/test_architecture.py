@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "workbench"
 FLOORS = (
-    {"types", "decision", "rows", "filters", "errors", "locking", "processes"},
+    {"types", "decision", "measured", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware"},
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"},
@@ -24,6 +24,7 @@ FLOORS = (
         "building_costs",
         "manifest",
         "bench",
+        "series",
     }
     | {"adapter_shelf", "auditing"},
     {"cli"},

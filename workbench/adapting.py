@@ -138,8 +138,6 @@ class Adapters:
 
     def curve(self, name: str) -> dict[str, Any]:
         """The losses of a training: one record a step, one a held-out evaluation."""
-        if self.parts.config.training.adapters[name].folder is not None:
-            return {"steps": [], "held_out": []}
         progress = read_progress(self._run.path(f"train-{name}"))
         return {"steps": progress.steps, "held_out": progress.held_out}
 

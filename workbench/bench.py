@@ -230,7 +230,10 @@ class Bench:
             run.path("manifest.json"),
             make_manifest(parts, trained, collection=self.index()["fingerprint"], made_with=answered["made_with"]),
         )
-        write_json(run.path("training.json"), {name: self._adapters.curve(name) for name in trained})
+        write_json(
+            run.path("training.json"),
+            {name: self._adapters.curve(name) for name in trained if "taken_from" not in trained[name]},
+        )
         write_atomically(run.path("questions.jsonl"), to_lines(questions))
         write_atomically(run.path("passages.jsonl"), to_lines(self._passages(records)))
         write_atomically(run.path("records.jsonl"), to_lines(records))

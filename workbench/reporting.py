@@ -9,19 +9,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from workbench.config import load_config
 from workbench.decision import Decision, RaceReport, RouterReport
 from workbench.errors import ConfigError, RunMismatchError
 from workbench.guards import Evidence, check_run
+from workbench.measured import FreshnessReport, LearningReport, ScalingReport
 from workbench.report import ReportData, write_report
 from workbench.runs import read_lines, write_atomically
 from workbench.types import CaseRecord, PassageRecord, Question, ReadFailure
 from workbench.verdict import ArmRun, RunPair, Study, compare_runs, decide
 
+Part = TypeVar("Part", bound=BaseModel)
 NEEDED = (
     "config.yaml",
     "manifest.json",
@@ -34,6 +36,11 @@ NEEDED = (
 
 
 DECISION = "decision.json"
+FRESHNESS, SCALING, LEARNING_CURVE = (
+    "freshness.json",
+    "scaling.json",
+    "learning_curve.json",
+)  # of series, where measured
 RACE = "race.json"  # which arms stopped early and why, where they raced
 ROUTER = "router.json"  # what choosing an arm per question brought, where an arm is routed
 
@@ -58,15 +65,22 @@ def _study(run: ReportData, folder: Path, overrides: Sequence[str]) -> Study:
                 name,
                 settings,
                 [record for record in run.records if record.arm == name],
-                {key: value for key, value in run.summary["costs"].get(name, {}).items() if value is not None},
+                _build(run, name),
             )
             for name, settings in config.arms.items()
         },
         evaluation=config.evaluation,
         wishes=config.decision,
         seed=config.seed,
-        race=RaceReport.model_validate_json((folder / RACE).read_bytes()) if (folder / RACE).exists() else None,
+        race=_read_if_there(folder / RACE, RaceReport, "evaluate"),
     )
+
+
+def _build(run: ReportData, arm: str) -> dict[str, float]:
+    """What an arm cost to build; what it takes to follow an update is the measured figure, where there is one."""
+    build = {key: value for key, value in run.summary["costs"].get(arm, {}).items() if value is not None}
+    follows = run.freshness.seconds_to_follow(arm) if run.freshness is not None else None
+    return build if follows is None else build | {"update_seconds": follows}
 
 
 def decide_run(folder: Path, *, overrides: Sequence[str] = ()) -> Decision:
@@ -74,7 +88,7 @@ def decide_run(folder: Path, *, overrides: Sequence[str] = ()) -> Decision:
     run = read_run(folder)
     study = _study(run, folder, overrides)
     evidence = Evidence(study, tuple(run.questions.values()), run.passages)
-    return decide(study, alarms=check_run(evidence), router=_read_router(folder))
+    return decide(study, alarms=check_run(evidence), router=_read_if_there(folder / ROUTER, RouterReport, "evaluate"))
 
 
 def write_decision(folder: Path) -> Decision:
@@ -116,7 +130,7 @@ def compare_run_folders(first: Path, second: Path) -> RunPair:
 
 def read_run(folder: Path) -> ReportData:
     """Read a finished run. Raises RunMismatchError if a file of it is missing."""
-    missing = [name for name in NEEDED if not (folder / name).exists()]
+    missing = _missing(folder)
     if missing:
         raise RunMismatchError(
             f"{folder} holds no finished run: {missing[0]} is missing; make it: workbench run CONFIG --out {folder}"
@@ -135,19 +149,31 @@ def read_run(folder: Path) -> ReportData:
         },
         curves=training,
         failures=[ReadFailure(**failure) for failure in summary["failures"]],
+        freshness=_read_if_there(folder / FRESHNESS, FreshnessReport, "freshness"),
+        scaling=_read_if_there(folder / SCALING, ScalingReport, "scaling"),
+        learning=_read_if_there(folder / LEARNING_CURVE, LearningReport, "learning-curve"),
     )
 
 
-def _read_router(folder: Path) -> RouterReport | None:
-    """Return what routing brought; None: no arm of the run is routed."""
-    path = folder / ROUTER
+def is_finished(folder: Path) -> bool:
+    """Whether the folder holds a finished run."""
+    return not _missing(folder)
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in NEEDED if not (folder / name).exists()]
+
+
+def _read_if_there(path: Path, model: type[Part], verb: str) -> Part | None:
+    """Return a part of the run that only some runs have; None: this one has none. `verb` makes it again."""
     if not path.exists():
         return None
     try:
-        return RouterReport.model_validate_json(path.read_bytes())
+        return model.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise RunMismatchError(
-            f"{path} is damaged ({error.errors()[0]['msg']}); make it again: workbench evaluate CONFIG --out {folder}"
+            f"{path} is damaged ({error.errors()[0]['msg']}); make it again: "
+            f"workbench {verb} CONFIG --out {path.parent}"
         ) from error
 
 

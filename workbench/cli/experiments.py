@@ -19,7 +19,8 @@ Out = Annotated[Path | None, typer.Option(help="the run's folder; default: runs/
 RunFolder = Annotated[Path, typer.Argument(help="a run's folder, for example runs/quickstart")]
 
 
-def _bench(config: Path, out: Path | None, overrides: list[str]) -> Bench:
+def open_bench(config: Path, out: Path | None, overrides: list[str]) -> Bench:
+    """Return the bench of a YAML file."""
     from workbench.config import load_config
 
     loaded = load_config(config, overrides=overrides)
@@ -30,7 +31,7 @@ def _bench(config: Path, out: Path | None, overrides: list[str]) -> Bench:
 
 def run(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006  (typer copies defaults)
     """Index, train, answer, score and report: all stages that are not up to date."""
-    bench = _bench(config, out, overrides)
+    bench = open_bench(config, out, overrides)
     path = bench.run()
     _print_summary(path.parent)
     _print_recommendation(path.parent)
@@ -39,7 +40,7 @@ def run(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # 
 
 def index(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Bring the collection in line with the corpus; only what changed is embedded."""
-    bench = _bench(config, out, overrides)
+    bench = open_bench(config, out, overrides)
     stage, reused = bench.update_index()
     update = stage["update"]
     if reused:
@@ -58,7 +59,7 @@ def index(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
 
 def train(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Train the adapters that the arms name; continues an interrupted training."""
-    trained = _bench(config, out, overrides).train()
+    trained = open_bench(config, out, overrides).train()
     for name, stage in trained.items() if process_rank() == 0 else ():
         if "taken_from" in stage:
             typer.echo(f"{name}: taken as it is from {stage['taken_from']}")
@@ -80,7 +81,7 @@ def train(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
 
 def evaluate(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Answer the test questions with every arm and score them (indexes and trains first if needed)."""
-    bench = _bench(config, out, overrides)
+    bench = open_bench(config, out, overrides)
     bench.evaluate()
     _print_summary(bench.run_folder.folder)
     _print_recommendation(bench.run_folder.folder)
@@ -94,7 +95,7 @@ def ask(
     overrides: Overrides = [],  # noqa: B006
 ) -> None:
     """Answer one question with one arm and show the passages it read."""
-    answer = _bench(config, out, overrides).ask(question, arm=arm)
+    answer = open_bench(config, out, overrides).ask(question, arm=arm)
     typer.echo(answer.generation.text)
     cited = {citation.number for citation in answer.citations}
     for number, hit in enumerate(answer.prompt.hits, start=1):

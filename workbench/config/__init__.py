@@ -30,6 +30,7 @@ from workbench.config.knowledge import (
 )
 from workbench.config.load import dump_config, load_config, load_library_config
 from workbench.config.racing import RacingConfig
+from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
 from workbench.config.training import AdapterConfig, RecipeConfig, TrainingConfig
 
 __all__ = [
@@ -44,11 +45,13 @@ __all__ = [
     "ExpansionConfig",
     "ExperimentConfig",
     "FilterConfig",
+    "FreshnessConfig",
     "FusionConfig",
     "GatesConfig",
     "GenerationConfig",
     "GeneratorName",
     "IndexConfig",
+    "LearningCurveConfig",
     "LexicalConfig",
     "LibraryConfig",
     "Limits",
@@ -60,6 +63,7 @@ __all__ = [
     "RerankConfig",
     "RetrievalConfig",
     "RetrieverConfig",
+    "ScalingConfig",
     "SplitConfig",
     "TrainingConfig",
     "WriterConfig",

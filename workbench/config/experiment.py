@@ -16,6 +16,7 @@ from workbench.config.decision import DecisionConfig
 from workbench.config.gates import GatesConfig
 from workbench.config.knowledge import ChunkingConfig, CorpusConfig, IndexConfig, ModelsConfig, RetrievalConfig
 from workbench.config.racing import RacingConfig
+from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
 from workbench.config.training import TrainingConfig
 
 
@@ -117,6 +118,9 @@ class ExperimentConfig(Knobs):
     dataset: DatasetConfig = DatasetConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     decision: DecisionConfig = DecisionConfig()
+    freshness: FreshnessConfig = FreshnessConfig()
+    scaling: ScalingConfig = ScalingConfig()
+    learning_curve: LearningCurveConfig = LearningCurveConfig()
     arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)
 
     @model_validator(mode="after")

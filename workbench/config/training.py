@@ -92,8 +92,6 @@ class AdapterConfig(Knobs):
         "file; trained: none, the adapter in `folder` is taken as it is"
     )
     folder: Path | None = Field(None, description="trained: where it lies, for example RUN/train-reader/adapter")
-        None, description="trained: where the adapter lies, for example RUN/train-reader/adapter"
-    )
     dataset: Path | None = Field(
         None, description="dataset: a folder of `workbench dataset build`, or a file of rows; none: the run's own"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.decision import Decision
+from workbench.measured import FreshnessReport, LearningReport, ScalingReport
 from workbench.types import CaseRecord, Question, ReadFailure
 
 Curve = Mapping[str, Sequence[Mapping[str, float]]]
@@ -21,6 +22,7 @@ class ReportData:
         manifest: fingerprints, versions, hardware, seed; shown as it is.
         passages: text by (document_id, start, end) for the hits of `records`; a hit without text shows its place only.
         decision: the verdict (decision.json); None: a run of before there was one.
+        freshness, scaling, learning: what series of runs measured; None: they were not run.
         curves: by adapter, {"steps": [{"step", "loss"}, ...], "held_out": [the same]}, loss in nats a token.
     """
 
@@ -34,3 +36,6 @@ class ReportData:
     decision: Decision | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
     failures: Sequence[ReadFailure] = ()
+    freshness: FreshnessReport | None = None
+    scaling: ScalingReport | None = None
+    learning: LearningReport | None = None

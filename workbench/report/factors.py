@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.decision import ArmCosts, Decision
+from workbench.measured import FreshnessReport, ScalingReport
 from workbench.report.data import ReportData
 from workbench.report.figures import MISSING, SCORE_NAMES, amount_text, score_text
 from workbench.report.rows import Summary
@@ -38,10 +39,10 @@ def decision_table(data: ReportData) -> tuple[list[str], list[Factor]]:
         _ongoing(arms, costs, decision),
         _updates(arms, costs),
         _speed(arms, costs),
-        _unmeasured("Knowledge freshness", "score on changed facts; stale answers; leaks of deleted facts", arms),
+        _freshness(arms, data.freshness),
         _specialisation(arms, data.summary),
         _complexity(arms, costs, data.summary),
-        _unmeasured("Scaling with knowledge", "score and seconds as the corpus grows", arms),
+        _scaling(arms, data.scaling),
     ]
     return arms, rows
 
@@ -81,9 +82,33 @@ def _speed(arms: Sequence[str], costs: Mapping[str, ArmCosts]) -> Factor:
     return Factor("Response speed", "seconds to the whole answer, median / p95", cells)
 
 
-def _unmeasured(name: str, measured_as: str, arms: Sequence[str]) -> Factor:
-    """Return a factor that a run cannot measure: it would take several."""
-    return Factor(name, measured_as, (MISSING,) * len(arms), "a run does not measure this")
+def _freshness(arms: Sequence[str], report: FreshnessReport | None) -> Factor:
+    how = "changed facts answered as they are now / as they were; facts of deleted documents still told, %"
+    if report is None:
+        return Factor("Knowledge freshness", how, (MISSING,) * len(arms), "workbench freshness CONFIG")
+    cells = []
+    for arm in arms:
+        rows = [row for row in report.rows if row.arm == arm and row.share]
+        # Of an arm with an adapter trained again: that one, after the largest update.
+        row = max(rows, key=lambda one: (one.share, one.trained_again), default=None)
+        rates = [] if row is None else [row.changed_right, row.changed_stale, row.deleted_leaked]
+        known = [f"{100 * rate.value:.0f}" if rate is not None else MISSING for rate in rates]
+        cells.append(f"{known[0]} / {known[1]}; {known[2]}" if known else MISSING)
+    return Factor("Knowledge freshness", how, tuple(cells))
+
+
+def _scaling(arms: Sequence[str], report: ScalingReport | None) -> Factor:
+    how = "score and median seconds, smallest → largest corpus"
+    if report is None:
+        return Factor("Scaling with knowledge", how, (MISSING,) * len(arms), "workbench scaling CONFIG")
+    cells = []
+    for arm in arms:
+        rows = sorted((row for row in report.rows if row.arm == arm), key=lambda row: row.factor)
+        scores = " → ".join(f"{100 * row.score.value:.1f}" for row in (rows[0], rows[-1])) if rows else MISSING
+        seconds = " → ".join(amount_text("seconds", row.seconds_p50) for row in (rows[0], rows[-1])) if rows else ""
+        cells.append(f"{SCORE_NAMES[report.metric]} {scores}; {seconds} s" if rows else MISSING)
+    factors = sorted({row.factor for row in report.rows})
+    return Factor("Scaling with knowledge", f"{how} ({factors[0]}× → {factors[-1]}×)", tuple(cells))
 
 
 def _specialisation(arms: Sequence[str], summary: Summary) -> Factor:

@@ -47,6 +47,7 @@ from workbench.report.rows import (
     retrieval_table,
     score_table,
 )
+from workbench.report.series import series_tables
 from workbench.report.svg import VARIABLES
 from workbench.report.threats import threats
 
@@ -81,6 +82,7 @@ def render_page(data: ReportData) -> str:
             cases=cases,
             n_not_shown=n_not_shown,
             filters=count_filters(cases),
+            series=series_tables(data),
             threats=threats(data),
             failures=data.failures,
             refusals=refusal_sentences(summary),

@@ -17,14 +17,14 @@ LEFT_OUT = "over-refusal"
 
 def print_table(summary: Summary) -> None:
     """Print both splits' tables and, above each, who leads."""
-    console = _wide_console()
+    console = wide_console()
     for split, name in SPLIT_NAMES.items():
         console.print(f"\n[bold]{name}[/bold]  {_plain(lead_sentence(summary, split))}", highlight=False)
         if summary["splits"][split]["arms"]:
             console.print(_table(summary, split), highlight=False)
 
 
-def _wide_console() -> Console:
+def wide_console() -> Console:
     """The terminal; a pipe or a narrow window gets full rows that wrap, rather than figures cut to dots."""
     console = Console()
     return console if console.width >= WIDTH else Console(width=WIDTH)

@@ -27,7 +27,7 @@ def climb_ladder(study: Study) -> tuple[Ladder, ...]:
             continue
         for part in PARTS:
             steps = Counter(
-                (_was_shown(record, study.questions[record.question_id]), record.scores.get(RIGHT) == 1.0)
+                (was_shown(record, study.questions[record.question_id]), record.scores.get(RIGHT) == 1.0)
                 for record in _one_seed(arm)
                 if study.questions[record.question_id].relevant and lies_in(study, record.question_id, part)
             )
@@ -108,7 +108,8 @@ def _one_seed(arm: ArmRun) -> list[CaseRecord]:
     return [record for record in arm.records if record.training_seed == first]
 
 
-def _was_shown(record: CaseRecord, question: Question) -> bool:
+def was_shown(record: CaseRecord, question: Question) -> bool:
+    """Whether a passage in the prompt overlaps a place where the question's answer stands."""
     return any(
         hit.in_prompt and hit.document_id == span.document_id and hit.start < span.end and span.start < hit.end
         for hit in record.hits

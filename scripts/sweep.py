@@ -3,6 +3,7 @@
     python scripts/sweep.py configs/quickstart.yaml training.learning_rate 2e-4 5e-4 1e-3
 
 Every value gets its own folder, runs/NAME-KEY-VALUE. Each run is what `workbench run` makes: it resumes and is reused.
+Stages that the value does not touch are done once, for the first value: embedding, training.
 """
 
 import argparse
@@ -28,7 +29,8 @@ def main() -> int:
         for value in arguments.values:
             config = load_config(arguments.config, overrides=[f"{arguments.key}={value}"])
             folders.append(arguments.out / f"{config.name}-{arguments.key}-{value}")
-            print(f"{arguments.key}={value}: {Bench(config, out=folders[-1]).run()}")
+            # What an earlier value has done with equal inputs is copied: embedded once, trained once.
+            print(f"{arguments.key}={value}: {Bench(config, out=folders[-1], lenders=folders[:-1]).run()}")
         for value, folder in zip(arguments.values[1:], folders[1:], strict=True):
             pair = compare_run_folders(folders[0], folder)
             print(f"\n{arguments.key}: {value} minus {arguments.values[0]}, {pair.metric}")

@@ -55,5 +55,5 @@ def print_coverage(n_studies: int, seed: int) -> list[str]:
 
 
 def _holds_mean(values: list[float], truth: float, kind: str) -> bool:
-    found = mean_interval(values, resamples=400, limits=LIMITS[kind])
+    found = mean_interval(values, limits=LIMITS[kind])
     return found.low is not None and found.high is not None and found.low <= truth <= found.high

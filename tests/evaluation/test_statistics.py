@@ -33,12 +33,39 @@ def test_limits_are_told_and_never_guessed_from_the_values() -> None:
         paired_difference([-0.5] * 10, [-0.7] * 10)
 
 
-def test_the_bootstrap_agrees_with_the_normal_interval() -> None:
+def test_without_limits_the_interval_is_that_of_t() -> None:
     values = np.random.default_rng(0).normal(5, 2, size=400)
-    interval = mean_interval(values.tolist(), resamples=4000, limits=None)
-    half = 1.96 * values.std(ddof=1) / 20
-    assert interval.low == pytest.approx(values.mean() - half, abs=0.03)
-    assert interval.high == pytest.approx(values.mean() + half, abs=0.03)
+    interval = mean_interval(values.tolist(), limits=None)
+    half = 1.9659 * values.std(ddof=1) / 20  # t of 399 degrees
+    assert interval[:3] == pytest.approx((values.mean(), values.mean() - half, values.mean() + half), abs=1e-4)
+
+
+def test_scores_that_vary_like_shares_have_nearly_the_interval_of_shares() -> None:
+    shares = [0.0] * 30 + [1.0] * 70
+    nearly = [0.001, *shares[1:]]  # not all 0 or 1 any more
+    assert mean_interval(nearly)[1:3] == pytest.approx(mean_interval(shares)[1:3], abs=0.003)
+    pale = [0.35] * 50 + [0.65] * 50  # these vary less, so they say more
+    assert mean_interval(pale).high - mean_interval(pale).low < 0.07  # type: ignore[operator]
+
+
+def test_an_interval_stays_within_the_limits_and_scales_with_them() -> None:
+    values = [0.0] * 19 + [0.5]
+    low, high = mean_interval(values)[1:3]
+    assert low is not None and high is not None and 0 <= low < 0.025 < high < 0.25
+    scaled = mean_interval([10 + 4 * value for value in values], limits=(10.0, 14.0))
+    assert scaled[1:3] == pytest.approx((10 + 4 * low, 10 + 4 * high))
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(0.8, 0.08), (0.4, 0.35), (0.05, 0.85)])
+def test_the_interval_of_a_mean_f1_covers_as_often_as_it_says(wrong: float, right: float) -> None:
+    draws, partial = np.random.default_rng(3), np.array([0.33, 0.4, 0.5, 0.67, 0.8])
+    truth, covered = right + (1 - wrong - right) * partial.mean(), 0
+    for _ in range(600):
+        kind = draws.random(80)
+        values = np.where(kind < wrong, 0.0, np.where(kind < wrong + right, 1.0, draws.choice(partial, 80)))
+        low, high = mean_interval(values.tolist())[1:3]
+        covered += low is not None and high is not None and low <= truth <= high
+    assert 0.93 <= covered / 600 <= 0.975
 
 
 def test_a_paired_gain_is_found_that_unpaired_noise_would_hide() -> None:
@@ -73,10 +100,10 @@ def test_arms_that_answer_alike_are_not_proven_equal() -> None:
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:
-    values = np.random.default_rng(3).uniform(size=50).tolist()
-    first = mean_interval(values, seed=7)
-    assert first == mean_interval(values, seed=7)
-    assert first != mean_interval(values, seed=8)
+    a, b = np.random.default_rng(3).uniform(size=(2, 50)).tolist()
+    first = paired_difference(a, b, seed=7)
+    assert paired_difference(a, b, seed=7) == first
+    assert paired_difference(a, b, seed=8).p != first.p
 
 
 def test_different_lengths_nothing_and_nan_are_refused() -> None:

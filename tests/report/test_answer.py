@@ -64,7 +64,7 @@ def test_the_decision_table_has_eight_rows_and_names_what_was_not_measured() -> 
     arms, rows = decision_table(decided())
     assert arms == ["base", "rag", "lora", "rag_lora", "rag_reader"] and len(rows) == 8
     by_name = {row.name: row for row in rows}
-    assert by_name["Knowledge freshness"].missing == "a run does not measure this"
+    assert by_name["Knowledge freshness"].missing == "workbench freshness CONFIG"
     assert by_name["Set-up cost"].cells[2] == "212 s"
     assert by_name["Implementation complexity"].cells == (
         "nothing",

@@ -8,20 +8,7 @@ from workbench.parts import Corpus, QuestionSet
 from workbench.series.updates import UpdatePlan
 from workbench.types import Document, Question, Span, Split
 
-COLOURS = [
-    "amber",
-    "teal",
-    "crimson",
-    "ivory",
-    "cobalt",
-    "olive",
-    "umber",
-    "violet",
-    "ochre",
-    "lilac",
-    "sepia",
-    "coral",
-]
+COLOURS = ("amber", "teal", "crimson", "ivory", "cobalt", "olive", "umber", "violet", "ochre", "lilac", "sepia")
 
 
 def corpus_of(n: int) -> tuple[Corpus, QuestionSet]:

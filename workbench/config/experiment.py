@@ -78,7 +78,7 @@ class ArmConfig(Knobs):
 class EvaluationConfig(Knobs):
     """How answers are judged."""
 
-    resamples: int = Field(2000, ge=100, description="bootstrap resamples")
+    resamples: int = Field(2000, ge=100, description="sign flips behind each p")
     confidence: float = Field(0.95, gt=0.5, lt=1)
     ranked_by: Literal["f1", "exact_match", "contains"] = "f1"
     margin: float = Field(

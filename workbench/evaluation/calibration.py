@@ -197,7 +197,7 @@ def _cross_validate(scores: Float64, kinds: Bool, cost_ratio: float) -> Float64:
 
 def _rates(answered: Float64 | Bool, kinds: Bool) -> ErrorRates:
     def rate(wrong: Float64) -> Interval | None:
-        return mean_interval(np.sort(wrong).tolist()) if len(wrong) else None  # its resampling sees the order
+        return mean_interval(np.sort(wrong).tolist()) if len(wrong) else None  # the last digit of a sum sees the order
 
     shares = answered.astype(np.float64)
     return ErrorRates(false_answers=rate(shares[~kinds]), false_refusals=rate(1 - shares[kinds]))

@@ -165,9 +165,7 @@ class _Part:
     def _interval(self, name: str, values: Sequence[Any]) -> dict[str, Any]:
         interval = mean_interval(
             values,
-            resamples=self.config.resamples,
             confidence=self.config.confidence,
-            seed=self.seed,
             limits=score_limits(name),
         )
         return _rounded(interval._asdict())

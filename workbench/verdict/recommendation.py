@@ -209,9 +209,7 @@ def _score(study: Study, arm: str) -> Estimate:
     values = [fmean(seeds) for seeds in scores.values()]
     found = mean_interval(
         values,
-        resamples=study.evaluation.resamples,
         confidence=study.evaluation.confidence,
-        seed=study.seed,
         limits=score_limits(metric),
     )
     strata, shares = split_shares(study, scores, "all")

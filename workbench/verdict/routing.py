@@ -124,7 +124,7 @@ def _conclude(
     found = compare_columns(
         as_column(routed), as_column(by_fold), flips=study.evaluation.resamples, seed=study.seed, limits=(0.0, 1.0)
     )
-    interval = mean_interval(routed.tolist(), seed=study.seed, limits=score_limits(metric))
+    interval = mean_interval(routed.tolist(), limits=score_limits(metric))
     records = tuple(_copy(study, id_, arms[choice], features) for id_, choice in zip(ids, choices, strict=True))
     spent = [record.costs.seconds for record in records if record.costs is not None]
     report = RouterReport(

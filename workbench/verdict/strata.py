@@ -93,9 +93,7 @@ def _stratum(study: Study, arm: str, part: str, ids: set[str]) -> Stratum | None
         return None
     found = mean_interval(
         values,
-        resamples=study.evaluation.resamples,
         confidence=study.evaluation.confidence,
-        seed=study.seed,
         limits=score_limits(metric),
     )
     score = Estimate(value=found.mean, low=found.low, high=found.high)

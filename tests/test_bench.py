@@ -327,3 +327,43 @@ def test_an_adapter_trained_before_is_taken_as_it_is(
         run(finished[0], tmp_path / "none", overrides[0].replace("train-reader", "train-nothing"), overrides[1])
     with pytest.raises(ConfigError, match="examples: trained needs folder"):
         load_config(finished[0], overrides=["training.adapters={old: {examples: trained}}"])
+
+
+def test_arms_with_worked_examples_and_retrievers_of_their_own(experiment: Path, tmp_path: Path) -> None:
+    arms = (
+        "arms={base: {strategy: closed_book}, shown: {strategy: closed_book, shots: 2}, rag: {strategy: rag}, "
+        "words: {strategy: rag, retrieval: {method: {kind: lexical}}}}"
+    )
+    out = run(experiment, tmp_path / "out", arms)
+    records = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+
+    def tokens(arm: str) -> list[int]:
+        return [record["costs"]["prompt_tokens"] for record in records if record["arm"] == arm]
+
+    assert all(shown > 2 * bare - 60 > bare for shown, bare in zip(tokens("shown"), tokens("base"), strict=True))
+    found = {arm: [record["hits"] for record in records if record["arm"] == arm] for arm in ("rag", "words")}
+    assert found["rag"] != found["words"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert set(summary["own_retrieval"]) == {"words"} and "words" in (out / "report.html").read_text()
+    before = (out / "answer/cases.jsonl").stat().st_mtime_ns
+    run(experiment, out, arms)
+    assert (out / "answer/cases.jsonl").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ("{strategy: closed_book, retrieval: {method: {kind: dense}}}", "has no retrieval of its own"),
+        ("{strategy: rag, retrieval: {passages: 3}}", r"unknown key `arms\.a\.retrieval\.passages`"),
+        ("{strategy: rag, retrieval: {method: {kind: sparse}}}", r"`arms\.a\.retrieval\.method`"),
+        ("{strategy: rag, retrieval: {threshold: fitted}}", "leaves threshold to be fitted"),
+    ],
+)
+def test_an_arms_own_retrieval_is_checked_before_anything_is_done(experiment: Path, arm: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load_config(experiment, overrides=[f"arms={{a: {arm}}}"])
+
+
+def test_more_worked_examples_than_there_are_is_refused(experiment: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="wants 60 shots"):
+        run(experiment, tmp_path / "out", "arms={a: {strategy: closed_book, shots: 60}}")

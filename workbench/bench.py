@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from workbench.adapting import Adapters
 from workbench.building_costs import build_costs
-from workbench.config import ExperimentConfig, dump_config
+from workbench.config import ExperimentConfig, RetrievalConfig, dump_config
 from workbench.contracts import Finder, Strategy
 from workbench.corpus import chunk_documents, cutter_version
 from workbench.curation import Progress as Progressing
@@ -33,7 +33,7 @@ from workbench.knowledge import Collection
 from workbench.manifest import make_manifest
 from workbench.parts import Material, Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
-from workbench.prompting import read_citations
+from workbench.prompting import PromptBuilder, read_citations
 from workbench.reporting import RACE, ROUTER, write_decision, write_run_report
 from workbench.runs import Run, fingerprint, new_folder, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
@@ -296,12 +296,19 @@ class Bench:
             self.parts.generator.load_adapter(name, self._adapters.folder(adapter, seed=seed))
         return name
 
+    def _own_finder(self, retrieval: RetrievalConfig) -> Finder:
+        self.index()
+        return self.parts.build_finder(RetrievalFit(), retrieval)
+
     def _strategy(self, name: str) -> Strategy:
+        parts, arm, retrieval = self.parts, self.config.arms[name], self.config.retrieval_of(name)
+        shown = parts.shots(arm.shots)
+        builder = PromptBuilder(parts.tokenizer, self.config.prompt, shots=shown) if shown else parts.builder
         return build_strategy(
-            self.config.arms[name],
-            self.config.retrieval,
-            builder=self.parts.builder,
-            finder=lambda: self.finder,
+            arm,
+            retrieval,
+            builder=builder,
+            finder=lambda: self.finder if retrieval == self.config.retrieval else self._own_finder(retrieval),
             gold=lambda: self.parts.gold,
         )
 

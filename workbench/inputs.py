@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from workbench.config import RecipeConfig
+from workbench.config import ArmConfig, RecipeConfig
 from workbench.corpus import cutter_version
 from workbench.hardware import describe_versions
 from workbench.parts import Parts, RetrievalFit
@@ -93,7 +93,7 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Seque
         parts.questions.test,
         collection,
         adapters,
-        [(name, arm.model_dump(exclude={"control"})) for name, arm in config.arms.items() if arm.strategy != "routed"],
+        [(name, _answering(parts, arm)) for name, arm in config.arms.items() if arm.strategy != "routed"],
         config.generation.model_dump(exclude=CAPS),
         config.prompt,
         _retrieval(parts),
@@ -104,6 +104,14 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Seque
         describe_versions(),
         *_race(parts),
     )
+
+
+def _answering(parts: Parts, arm: ArmConfig) -> dict[str, object]:
+    """What decides an arm's answers; what it does not set is left out, so that runs of before keep theirs."""
+    settings = arm.model_dump(exclude={"control"})
+    own = {"shots": parts.shots(arm.shots), "retrieval": arm.retrieval}
+    del settings["shots"], settings["retrieval"]
+    return settings | {key: value for key, value in own.items() if value}
 
 
 def _race(parts: Parts) -> list[object]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from workbench.config import ExperimentConfig, leaves_to_fit
+from workbench.config import ExperimentConfig, RetrievalConfig, leaves_to_fit
 from workbench.corpus import read_folder
-from workbench.errors import EmptyCorpusError
+from workbench.errors import ConfigError, EmptyCorpusError
 from workbench.evaluation import (
     NearCopy,
     QuestionFile,
@@ -42,6 +42,7 @@ from workbench.prompting import PromptBuilder
 from workbench.retrieval import FusionFit, Pipeline, best_scores, build_pipeline, fit_method, narrow
 from workbench.runs import fingerprint
 from workbench.strategies import GoldPassages
+from workbench.training import answer_text, draw
 from workbench.types import EVERYTHING, Document, Frozen, Question, ReadFailure, Split
 
 
@@ -113,7 +114,8 @@ class Parts:
 
     def check(self) -> None:
         """Find the models and read corpus and questions, so that a mistake in them is told before any work is done."""
-        reranking = ("reranker_files",) if self.config.retrieval.rerank else ()
+        retrievals = [self.config.retrieval_of(name) for name in self.config.arms]
+        reranking = ("reranker_files",) if any(one.rerank for one in retrievals) else ()
         for part in ("generator_files", "embedder_files", *reranking, "questions"):
             getattr(self, part)
 
@@ -205,8 +207,22 @@ class Parts:
 
     @cached_property
     def builder(self) -> PromptBuilder:
-        """The one prompt builder."""
+        """The prompt builder of training, and of all arms without worked examples."""
         return PromptBuilder(self.tokenizer, self.config.prompt)
+
+    def shots(self, n: int) -> list[tuple[str, str]]:
+        """Return `n` worked examples, (question, answer), drawn by the seed.
+
+        Raises:
+            ConfigError: there are not so many answerable train questions.
+        """
+        able = [question for question in self.questions.of(Split.TRAIN) if question.answerable]
+        if len(able) < n:
+            raise ConfigError(f"an arm wants {n} shots, but {len(able)} answerable questions are in the train split")
+        return [
+            (question.text, answer_text(question, self.config.prompt))
+            for question in draw(able, n, seed=self.config.seed)
+        ]
 
     @cached_property
     def collection(self) -> Collection:
@@ -219,10 +235,14 @@ class Parts:
         backend = self.config.models.reranker_backend
         return CrossEncoderReranker(self.reranker_files, device=self.device_and_dtype[0], backend=backend)
 
-    def build_finder(self, fit: RetrievalFit) -> Pipeline:
-        """The steps from a question to its passages, with the numbers fitted on dev questions."""
+    def build_finder(self, fit: RetrievalFit, retrieval: RetrievalConfig | None = None) -> Pipeline:
+        """The steps from a question to its passages, with the numbers fitted on dev questions.
+
+        Args:
+            retrieval: an arm's own settings; None: the experiment's.
+        """
         return build_pipeline(
-            self.config.retrieval,
+            retrieval or self.config.retrieval,
             self.collection,
             self.embedder,
             reranker=lambda: self.reranker,

@@ -1,6 +1,7 @@
 """Question + hits → Prompt inside a token budget; reads the [n] citations back. The only place that builds prompts.
 
-Layout, for every arm, in training and in answering: system text, the numbered passages, then the question. Everything
+Layout, for every arm, in training and in answering: system text, worked examples if the arm has any, the numbered
+passages, then the question. Everything
 before the question is the prefix: it does not depend on the question's words, so its keys and values can be shared.
 """
 
@@ -21,9 +22,20 @@ CITATION = re.compile(r"\[(\d{1,3})\]")
 class PromptBuilder:
     """Builds prompts for one generator."""
 
-    def __init__(self, tokenizer: ChatTokenizer, config: PromptConfig) -> None:
+    def __init__(
+        self, tokenizer: ChatTokenizer, config: PromptConfig, *, shots: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Build prompts for one generator; `shots` are (question, answer) pairs that stand before every question."""
         self._tokenizer = tokenizer
         self._config = config
+        self._shots = [
+            message
+            for question, answer in shots
+            for message in (
+                Message("user", QUESTION_MARK + tokenizer.neutralise(question.strip())),
+                Message("assistant", tokenizer.neutralise(answer)),
+            )
+        ]
 
     def build(self, question: str, hits: Ranking = ()) -> Prompt:
         """Return the prompt with as many of `hits` as fit, best first; no passage is ever shortened.
@@ -45,6 +57,7 @@ class PromptBuilder:
         passages = "".join(format_passage(hit, number) for number, hit in enumerate(hits, start=1))
         messages = (
             *([Message("system", self._config.system)] if self._config.system else []),
+            *self._shots,
             Message("user", self._tokenizer.neutralise(passages) + asked),
         )
         rendered = self._tokenizer.render(messages)

@@ -5,16 +5,24 @@ Descriptions are the help text.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from workbench.config.base import Knobs
 from workbench.config.dataset import DatasetConfig
 from workbench.config.decision import DecisionConfig
 from workbench.config.gates import GatesConfig
-from workbench.config.knowledge import ChunkingConfig, CorpusConfig, IndexConfig, ModelsConfig, RetrievalConfig
+from workbench.config.knowledge import (
+    ChunkingConfig,
+    CorpusConfig,
+    IndexConfig,
+    ModelsConfig,
+    RetrievalConfig,
+    leaves_to_fit,
+)
 from workbench.config.racing import RacingConfig
 from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
 from workbench.config.training import TrainingConfig
@@ -72,7 +80,19 @@ class ArmConfig(Knobs):
     )
     adapter: str | None = None
     passages: int | None = Field(None, ge=1, description="rag: hits offered to the prompt; none: retrieval.passages")
+    shots: int = Field(
+        0, ge=0, le=64, description="worked examples before the question, drawn by the seed from the train questions"
+    )
+    retrieval: dict[str, object] = Field(
+        {},
+        description="rag: keys of `retrieval` that this arm has its own values of, for example {method: {kind: dense}}",
+    )
     control: bool = Field(False, description="shown, never ranked")
+
+    @property
+    def prompted_by(self) -> tuple[object, ...]:
+        """What decides an arm's prompts: arms equal in it differ in their adapter only."""
+        return (self.strategy, self.passages, self.shots, json.dumps(self.retrieval, sort_keys=True))
 
 
 class EvaluationConfig(Knobs):
@@ -176,6 +196,36 @@ class ExperimentConfig(Knobs):
                     f"arm {name!r} offers {arm.passages} passages, but retrieval.depth is {self.retrieval.depth}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _arms_own_retrieval_is_valid(self) -> ExperimentConfig:
+        for name, arm in self.arms.items():
+            if not arm.retrieval:
+                continue
+            place = f"arms.{name}.retrieval"
+            if arm.strategy != "rag":
+                raise ValueError(f"{place}: strategy {arm.strategy!r} has no retrieval of its own; use rag")
+            for key in arm.retrieval:
+                if key in ("depth", "passages") or key not in RetrievalConfig.model_fields:
+                    known = [one for one in RetrievalConfig.model_fields if one not in ("depth", "passages")]
+                    raise ValueError(f"unknown key `{place}.{key}`; known: {', '.join(known)}")
+            try:
+                own = self.retrieval_of(name)
+            except ValidationError as error:
+                fault = error.errors()[0]
+                keys = ".".join(str(part) for part in (place, *fault["loc"]))
+                raise ValueError(f"`{keys}`: {fault['msg']} (it is {fault['input']!r})") from error
+            if left := leaves_to_fit(own):
+                raise ValueError(
+                    f"{place} leaves {left[0]} to be fitted, which is done for the experiment's own retrieval only; "
+                    "name numbers"
+                )
+        return self
+
+    def retrieval_of(self, arm: str) -> RetrievalConfig:
+        """Return the retrieval settings of an arm: the experiment's, with the arm's own values."""
+        own = self.arms[arm].retrieval
+        return RetrievalConfig.model_validate(self.retrieval.model_dump() | own) if own else self.retrieval
 
     @model_validator(mode="after")
     def _arms_name_trained_adapters(self) -> ExperimentConfig:

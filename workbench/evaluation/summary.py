@@ -116,7 +116,8 @@ class _Part:
         return {
             "arms": self._arms(self._scores(records), SCORES),
             "pairs": self._pairs(self._scores(records)),
-            "retrieval": self._retrieval(records),
+            "retrieval": self._retrieval(records, next(iter(self._readers(own=False)), None)),
+            **({"own_retrieval": own} if (own := self._own_retrieval(records)) else {}),
             "kinds": {
                 kind: self._arms(self._scores([record for record in records if record.kind == kind]), judged)
                 for kind in kinds
@@ -153,9 +154,16 @@ class _Part:
                     pairs.append({"a": a, "b": b, "metric": name} | self._difference(name, shared))
         return pairs
 
-    def _retrieval(self, records: Iterable[CaseRecord]) -> dict[str, Any]:
-        """Score the rankings of the first arm that retrieves: all of them see the same ones."""
-        arm = next((name for name, settings in self.arms.items() if settings.strategy == "rag"), None)
+    def _readers(self, *, own: bool) -> list[str]:
+        """Return the arms that retrieve, with settings of their own or as the experiment says."""
+        return [name for name, arm in self.arms.items() if arm.strategy == "rag" and bool(arm.retrieval) is own]
+
+    def _own_retrieval(self, records: Sequence[CaseRecord]) -> dict[str, Any]:
+        found = {arm: self._retrieval(records, arm) for arm in self._readers(own=True)}
+        return {arm: figures for arm, figures in found.items() if figures}
+
+    def _retrieval(self, records: Iterable[CaseRecord], arm: str | None) -> dict[str, Any]:
+        """Score the rankings of `arm`: of all arms that retrieve as the experiment says, the first, for all see one."""
         rankings = {record.question_id: record.hits for record in records if record.arm == arm}
         relevant = {key: self.questions[key].relevant for key in rankings if self.questions[key].relevant}
         rows = retrieval_scores(rankings, relevant, depth=self.retrieval_depth)

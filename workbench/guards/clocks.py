@@ -49,12 +49,12 @@ def paused(evidence: Evidence) -> Iterator[Alarm]:
 def unmerged_timing(evidence: Evidence) -> Iterator[Alarm]:
     """At equal prompts and new tokens an adapter's answers take longer: timed beside the weights, not in them."""
     plain = {
-        (arm.settings.strategy, arm.settings.passages): (name, arm)
+        arm.settings.prompted_by: (name, arm)
         for name, arm in reversed(evidence.study.ranked.items())
         if arm.settings.adapter is None
     }
     for name, arm in evidence.study.ranked.items():
-        base, bare = plain.get((arm.settings.strategy, arm.settings.passages), ("", None))
+        base, bare = plain.get(arm.settings.prompted_by, ("", None))
         if arm.settings.adapter is None or bare is None:
             continue
         theirs = {record.question_id: record.costs for record in bare.records}

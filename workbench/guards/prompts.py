@@ -76,10 +76,10 @@ def passages_cut(evidence: Evidence) -> Iterator[Alarm]:
 
 def _alike(evidence: Evidence) -> list[tuple[str, str]]:
     """Return the pairs of ranked arms that differ in their adapter only."""
-    kinds: dict[tuple[str, int | None], str] = {}
+    kinds: dict[tuple[object, ...], str] = {}
     pairs = []
     for name, arm in evidence.study.ranked.items():
-        first = kinds.setdefault((arm.settings.strategy, arm.settings.passages), name)
+        first = kinds.setdefault(arm.settings.prompted_by, name)
         if first != name:
             pairs.append((first, name))
     return pairs

@@ -5,6 +5,7 @@ Scores in [0, 1] are written as points, 0 to 100, one decimal; log-probabilities
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,9 +84,11 @@ def arm_note(settings: Mapping[str, Any]) -> str:
     """Say in words what an arm does."""
     how = {"closed_book": "closed book", "rag": "retrieved passages", "oracle": "the right passage, given"}
     how |= {"wrong_passages": "passages of other documents", "routed": "one of the other arms, chosen per question"}
+    shots = f", {settings['shots']} worked examples" if settings.get("shots") else ""
+    own = f", retrieval of its own: {json.dumps(settings['retrieval'])}" if settings.get("retrieval") else ""
     adapter = f" + adapter {settings['adapter']}" if settings.get("adapter") else ""
     control = " (control, never ranked)" if settings.get("control") else ""
-    return f"{how[settings['strategy']]}{adapter}{control}"
+    return f"{how[settings['strategy']]}{shots}{own}{adapter}{control}"
 
 
 def _true_minus(text: str) -> str:

@@ -41,7 +41,7 @@ def render_markdown(data: ReportData) -> str:
         parts += ["## Costs", _table(["cost", *arms], rows)]
     names, retrieval_rows = retrieval_table(summary)
     if retrieval_rows:
-        rows = ([split, *map(_with_interval, cells)] for split, cells in retrieval_rows)
+        rows = ([f"{split} {arm}".rstrip(), *map(_with_interval, cells)] for split, arm, cells in retrieval_rows)
         parts += ["## Retrieval", _table(["split", *names], rows)]
     if told := refusal_sentences(summary):
         parts += ["## Refusals", " ".join(told)]

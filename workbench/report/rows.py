@@ -137,11 +137,16 @@ def cost_table(summary: Summary) -> tuple[list[str], list[tuple[str, list[Cell]]
     return list(costs), rows
 
 
-def retrieval_table(summary: Summary) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """Return the names of the measures, and a row of cells for each split that has them."""
-    found = {split: part["retrieval"] for split, part in summary["splits"].items() if part["retrieval"]}
+def retrieval_table(summary: Summary) -> tuple[list[str], list[tuple[str, str, list[Cell]]]]:
+    """Return the names of the measures, and rows: the split, the arm where it retrieves in a way of its own, cells."""
+    found = {(split, ""): part["retrieval"] for split, part in summary["splits"].items() if part["retrieval"]}
+    for split, part in summary["splits"].items():
+        found |= {(split, arm): figures for arm, figures in part.get("own_retrieval", {}).items()}
     names = list(dict.fromkeys(name for figures in found.values() for name in figures))
-    rows = [(split, [_score_cell(name, figures.get(name), None) for name in names]) for split, figures in found.items()]
+    rows = [
+        (split, arm, [_score_cell(name, figures.get(name), None) for name in names])
+        for (split, arm), figures in found.items()
+    ]
     return [RETRIEVAL_NAMES.get(name, name) for name in names], rows
 
 

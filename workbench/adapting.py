@@ -32,6 +32,7 @@ from workbench.gates import (
 from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import check_inputs, dataset_inputs, train_inputs
 from workbench.lessons import LessonPlan, Lessons
+from workbench.metering import Meter
 from workbench.models.activation import finds_the_question, read_invocation, write_invocation
 from workbench.models.adapters import WEIGHTS, read_adapter
 from workbench.parts import Parts, RetrievalFit
@@ -198,7 +199,7 @@ class Adapters:
         job, lessons = self._job(name, self._recipe(name))
         if process_rank() == 0:
             write_json(folder / FIRST_ROWS, show_rows(job.rows[:3], parts.tokenizer))
-        with PeakMemory() as peak:
+        with PeakMemory() as peak, Meter() as meter:
             progress = self._run_job(job, folder)
         train = lessons.train
         return {
@@ -214,6 +215,7 @@ class Adapters:
             "held_out_loss": progress.best_loss,
             "tokens": progress.tokens,
             "seconds": progress.seconds,
+            "joules": meter.joules,
             "peak_bytes": peak.rss_bytes,
             "peak_gpu_bytes": peak.gpu_bytes,
             "planned_bytes": progress.planned_bytes,

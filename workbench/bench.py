@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import answer_inputs, fit_inputs, index_inputs
 from workbench.knowledge import Collection
 from workbench.manifest import make_manifest
+from workbench.metering import Meter
 from workbench.parts import Material, Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import PromptBuilder, read_citations
@@ -81,8 +82,8 @@ class Bench:
         """Bring the collection in line with the corpus; return what the stage recorded, and whether it was reused."""
         self._borrow_a_collection()
         self._forget_a_lost_collection()
-        spent = (self.run_folder.last_result("index") or {}).get("seconds_in_all", 0.0)
-        return self.run_folder.stage("index", index_inputs(self.parts), lambda _: self._index(spent))
+        before = self.run_folder.last_result("index") or {"seconds_in_all": 0.0, "joules_in_all": 0.0}
+        return self.run_folder.stage("index", index_inputs(self.parts), lambda _: self._index(before))
 
     @cached_property
     def _indexed(self) -> dict[str, Any]:
@@ -117,13 +118,14 @@ class Bench:
                     return
         self.run_folder.forget("index")
 
-    def _index(self, seconds_before: float) -> dict[str, Any]:
+    def _index(self, before: Mapping[str, Any]) -> dict[str, Any]:
         parts, started = self.parts, time.perf_counter()
         embedder = parts.embedder
         chunk = partial(chunk_documents, offsets=embedder, config=self.config.chunking)
         folder = parts.collection_folder
         find = Collection.open if Collection.exists(folder) else Collection.create
         with (
+            Meter() as meter,
             PeakMemory() as peak,
             find(folder, embedder.identity, index=self.config.index) as collection,
             tqdm(desc="embed") as bar,
@@ -136,14 +138,17 @@ class Bench:
                 on_progress=partial(_show_progress, bar),
             )
             seconds = time.perf_counter() - started
-            return {
+            stage = {
                 "fingerprint": collection.fingerprint,
                 "update": asdict(report),
                 "events": list(collection.events),
                 "seconds": seconds,
-                "seconds_in_all": seconds_before + seconds,
+                "seconds_in_all": before.get("seconds_in_all", 0.0) + seconds,
                 "peak_bytes": peak.rss_bytes,
             }
+        spent = [meter.joules, before.get("joules_in_all")]
+        known = [joules for joules in spent if joules is not None]
+        return stage | {"joules_in_all": sum(known) if len(known) == len(spent) else None}
 
     # -- fit -----------------------------------------------------------------------------------------------------------
 

@@ -33,13 +33,16 @@ def build_costs(
     needed = [config.arms[name]]
     if name == config.routed_arm:
         needed = [arm for arm in config.arms.values() if not arm.control and arm.strategy != "routed"]
+    joules: list[float | None] = []
     costs = dict.fromkeys(("build_seconds", "training_seconds", "training_tokens", "update_seconds"), 0.0)
     if any(arm.strategy != "closed_book" for arm in needed):
         costs["build_seconds"] = costs["index_seconds"] = costs["update_seconds"] = index["seconds_in_all"]
         costs["artefact_bytes"] = folder_bytes(collection)
+        joules.append(index.get("joules_in_all"))
     for adapter in dict.fromkeys(arm.adapter for arm in needed if arm.adapter is not None):
         stage = trained[adapter]
         seconds = stage["seconds"] or 0.0
+        joules.append(stage.get("joules"))
         costs["build_seconds"] += seconds
         costs["training_seconds"] += seconds
         costs["training_tokens"] += stage["tokens"] or 0
@@ -49,7 +52,8 @@ def build_costs(
         costs["artefact_bytes"] = costs.get("artefact_bytes", 0.0) + folder_bytes(adapter_folder(adapter))
         if config.training.adapters[adapter].examples != "reader":
             costs["update_seconds"] += seconds
-    return costs
+    known = [one for one in joules if one is not None]
+    return costs | ({"build_joules": sum(known)} if known and len(known) == len(joules) else {})
 
 
 def folder_bytes(folder: Path) -> float:

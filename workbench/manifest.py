@@ -11,7 +11,7 @@ from typing import Any
 from workbench.parts import Parts
 from workbench.runs import fingerprint
 
-CLOCKED = ("seconds", "peak_bytes", "peak_gpu_bytes", "planned_bytes")  # differ between equal runs
+CLOCKED = ("seconds", "joules", "peak_bytes", "peak_gpu_bytes", "planned_bytes")  # differ between equal runs
 
 
 def make_manifest(

@@ -325,6 +325,7 @@ class CaseCosts(Frozen):
     peak_bytes: int = 0  # resident memory of the process, highest while its batch was answered
     peak_gpu_bytes: int = 0
     joules: float | None = None  # this answer's share of its batch; None: the machine does not tell
+    cores_elsewhere: float | None = None  # that other processes kept busy meanwhile; None: not measured
 
 
 class CaseRecord(Frozen):

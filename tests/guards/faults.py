@@ -198,6 +198,10 @@ def no_time() -> Evidence:
     return _with_records(_base(), lambda record, place: record if place else _costs(record, seconds=0.0), "base")
 
 
+def busy_elsewhere() -> Evidence:
+    return _with_records(_base(), lambda record, _: _costs(record, cores_elsewhere=0.9), "rag")
+
+
 def suspended() -> Evidence:
     return _with_records(_base(), lambda record, place: record if place else _costs(record, seconds=3600.0), "lora")
 
@@ -240,6 +244,7 @@ FAULTS: Mapping[str, tuple[Plant, str, str]] = {
         (order_bias, "order_bias", "warn"),
         (no_time, "impossible_times", "warn"),
         (suspended, "paused", "warn"),
+        (busy_elsewhere, "noisy_machine", "warn"),
         (unmerged, "unmerged_timing", "warn"),
     )
 }

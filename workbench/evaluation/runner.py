@@ -17,6 +17,7 @@ from workbench.contracts import Generator, Strategy
 from workbench.errors import PromptBudgetError
 from workbench.evaluation.run_race import RunRace
 from workbench.hardware import PeakMemory
+from workbench.metering import Meter
 from workbench.prompting import read_citations
 from workbench.runs import append_lines, read_lines
 from workbench.types import CaseCosts, CaseRecord, Generation, HitRecord, Prompt, Question, Split, StopReason
@@ -77,7 +78,10 @@ def answer_questions(
                         records = _answer_batch(
                             arm, cases, generator, max_new_tokens=max_new_tokens, not_found=not_found
                         )
-                    records = [_with_peak(record, peak) for record in records]
+                    records = [
+                        _with_costs(record, peak_bytes=peak.rss_bytes, peak_gpu_bytes=peak.gpu_bytes)
+                        for record in records
+                    ]
                     fresh = [record for record in records if _key(record) not in done]
                     append_lines(records_path, fresh)
                     done |= {_key(record): record for record in fresh}
@@ -126,7 +130,8 @@ def _answer_batch(
 ) -> list[CaseRecord]:
     prompts = {case.question.id: case.prompt for case in cases if case.prompt is not None}
     accepted = {id_: prompt for id_, prompt in prompts.items() if not prompt.refused}
-    written = generator.generate(list(accepted.values()), adapter=arm.adapter, max_new_tokens=max_new_tokens)
+    with Meter() as meter:
+        written = generator.generate(list(accepted.values()), adapter=arm.adapter, max_new_tokens=max_new_tokens)
     generations = dict.fromkeys(prompts, refuse(not_found)) | dict(zip(accepted, written, strict=True))
     answerable = [case.question for case in cases if case.question.answerable and case.question.id in prompts]
     scores = generator.score(
@@ -135,16 +140,18 @@ def _answer_batch(
         adapter=arm.adapter,
     )
     log_probabilities = {question.id: score for question, score in zip(answerable, scores, strict=True)}
-    return [
+    records = [
         _record(arm, case, generations.get(case.question.id), log_probabilities.get(case.question.id)) for case in cases
     ]
+    share = None if meter.joules is None else meter.joules / max(len(accepted), 1)
+    metered = {"joules": share, "cores_elsewhere": meter.cores_elsewhere}
+    return [_with_costs(record, **metered) if record.question_id in accepted else record for record in records]
 
 
-def _with_peak(record: CaseRecord, peak: PeakMemory) -> CaseRecord:
+def _with_costs(record: CaseRecord, **costs: float | None) -> CaseRecord:
     if record.costs is None:
         return record
-    costs = record.costs.model_copy(update={"peak_bytes": peak.rss_bytes, "peak_gpu_bytes": peak.gpu_bytes})
-    return record.model_copy(update={"costs": costs})
+    return record.model_copy(update={"costs": record.costs.model_copy(update=costs)})
 
 
 def _record(arm: Arm, case: _Asked, generation: Generation | None, gold_logprob: float | None) -> CaseRecord:

@@ -1,4 +1,4 @@
-"""Guards on the clock: times that cannot be, a pause inside of a run, an adapter timed unmerged."""
+"""Guards on the clock: times that cannot be, a pause, an adapter timed unmerged, a machine busy with other things."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from workbench.guards.questions import FEW
 from workbench.types import StopReason
 
 LONGEST = 0.5  # share of an arm's seconds that one answer may take
+NOISE = 0.25  # cores busy with something else, on average over an arm's seconds
 SLOWER = 1.3  # times, at equal new tokens
 
 
@@ -74,4 +75,26 @@ def unmerged_timing(evidence: Evidence) -> Iterator[Alarm]:
             )
 
 
-GUARDS = (impossible_times, paused, unmerged_timing)
+def noisy_machine(evidence: Evidence) -> Iterator[Alarm]:
+    """Other processes kept much of the machine busy while an arm answered: its seconds are not the machine's."""
+    for name, arm in evidence.study.arms.items():
+        told = [
+            (record.costs.cores_elsewhere, record.costs.seconds)
+            for record in arm.records
+            if record.costs is not None and record.costs.cores_elsewhere is not None
+        ]
+        seconds = sum(spent for _, spent in told)
+        if seconds <= 0:
+            continue
+        cores = sum(cores * spent for cores, spent in told) / seconds
+        if cores > NOISE:
+            yield Alarm(
+                guard="noisy_machine",
+                severity="warn",
+                message=f"{name}: while it answered, other processes kept {cores:.1f} cores busy on average; measure "
+                "its costs again on a quiet machine",
+                arms=(name,),
+            )
+
+
+GUARDS = (impossible_times, paused, unmerged_timing, noisy_machine)

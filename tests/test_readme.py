@@ -33,6 +33,18 @@ def checkout(tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.timeout(900)
+def test_the_series_run_as_they_stand(checkout: Path) -> None:
+    for name in ("tiny-random-llama", "tiny-random-bert"):
+        assert CliRunner().invoke(app, ["models", "fetch", name]).exit_code == 0
+    (commands,) = fenced(section("The verdict"), "bash")
+    lines = [words for line in commands.splitlines() if (words := shlex.split(line, comments=True))]
+    assert {words[1] for words in lines} == {"freshness", "scaling", "learning-curve"}
+    for words in lines:
+        result = CliRunner().invoke(app, words[1:], catch_exceptions=False)
+        assert result.exit_code == 0, (words, result.output)
+
+
+@pytest.mark.timeout(900)
 def test_the_steps_and_the_python_example_run_as_they_stand(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (commands,) = fenced(section("Step by step"), "bash")
     lines = [words for line in commands.splitlines() if (words := shlex.split(line, comments=True))]

@@ -48,7 +48,7 @@ def freshness_table(report: FreshnessReport) -> SeriesTable:
             (
                 row.arm,
                 _update(report, row),
-                amount_text("seconds", row.seconds_to_fresh),
+                amount_text("seconds", row.seconds_to_fresh) if row.share else MISSING,
                 rate_text(row.changed_right),
                 rate_text(row.changed_stale),
                 rate_text(row.added_right),

@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=Path("configs/quickstart.yaml"), help="gives rows and recipe")
     parser.add_argument("--squad", type=Path, help="a SQuAD file: reader rows over its passages, not the config's")
     parser.add_argument("--squad-config", type=Path, default=Path("configs/squad.yaml"), help="its experiment")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="of both")
     parser.add_argument("--peer-path", type=Path, help="folder with trl; neither this nor --peer-python: ours alone")
     parser.add_argument("--peer-python", type=Path, help="interpreter of an environment that has trl, torch and peft")
     parser.add_argument("--settings", default="same", help="TRL's: same (as ours), default (gradient checkpointing)")

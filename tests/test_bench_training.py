@@ -151,7 +151,7 @@ def test_a_run_prints_ratios_and_keeps_every_figure(
 
 def test_minima_are_over_rounds_and_the_first_step_does_not_count() -> None:
     def run(*seconds: float) -> dict[str, Any]:
-        sizes = {"peak_bytes": 1, "loaded_bytes": 1, "gpu_bytes": 0}
+        sizes = {"peak_bytes": 1, "loaded_bytes": 1}
         return sizes | {"step_seconds": seconds, "seconds": sum(seconds) + 1, "losses": [1.0], "versions": {}}
 
     summary = summarise([run(9, 2, 4), run(8, 3, 1)], [100, 10, 20], n_warm=1)

@@ -25,11 +25,11 @@ def train(task: Task) -> dict[str, Any]:
     else:
         raise ValueError(f"no contestant {task.contestant!r}; there are ours, trl")
     contestant = Contestant(task, rows)
-    loaded = peak_bytes()
+    loaded = peak_bytes(task.device)
     started = time.perf_counter()
     found = contestant.train()
     seconds = time.perf_counter() - started
-    found |= {"seconds": seconds, "loaded_bytes": loaded, "peak_bytes": peak_bytes(), "gpu_bytes": peak_gpu_bytes()}
+    found |= {"seconds": seconds, "loaded_bytes": loaded, "peak_bytes": peak_bytes(task.device)}
     if task.held_out:
         from training_bench.scoring import score_rows
 
@@ -53,17 +53,17 @@ def read_clock(device: str) -> float:
     return time.perf_counter()
 
 
-def peak_bytes() -> int:
-    """Return the most memory this process ever held. VmHWM: getrusage would count what the parent held before."""
+def peak_bytes(device: str) -> int:
+    """Return the most memory this process ever held: torch's on a GPU, else all of it.
+
+    VmHWM: getrusage would count what the parent held before.
+    """
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
-
-
-def peak_gpu_bytes() -> int:
-    """Return the most memory torch ever held on the GPU; 0 without one."""
-    import torch
-
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
 
 
 def find_versions() -> dict[str, str]:

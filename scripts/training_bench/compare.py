@@ -111,7 +111,7 @@ def summarise(runs: Sequence[Mapping[str, Any]], step_tokens: Sequence[int], *, 
         "other_seconds": min(run["seconds"] - sum(run["step_seconds"]) for run in runs),
         "peak_bytes": median(run["peak_bytes"] for run in runs),
         "loaded_bytes": median(run["loaded_bytes"] for run in runs),
-        "gpu_bytes": max(run["gpu_bytes"] for run in runs),
+        "planned_bytes": runs[0].get("planned_bytes"),
         "losses": runs[0]["losses"],
         "versions": runs[0]["versions"],
     }

@@ -41,6 +41,11 @@ def format_road(title: str, found: Mapping[str, Any]) -> str:
     parts = [text, format_table(head, rows)]
     if found["first_losses_apart"] is not None:
         parts.append(f"first step's losses lie at most {found['first_losses_apart']:.1g} nats apart")
+    parts += [
+        f"{name} planned {row['planned_bytes'] / MIB:.0f} MiB: {row['planned_bytes'] / row['peak_bytes'] - 1:+.1%}"
+        for name, row in contestants.items()
+        if row.get("planned_bytes")
+    ]
     return "\n\n".join([*parts, *format_ratios(contestants, key="tokens_a_second")])
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.tiny import load_tiny
-from workbench.models.prefix import PrefixStore, assemble_batch, compute_prefix
+from workbench.models.prefix import PrefixStore, _read_together, assemble_batch, compute_prefix
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
 
@@ -50,6 +50,15 @@ def test_a_padded_batch_gives_each_row_what_it_gets_alone() -> None:
         ).logits[:, -1]
         alone = torch.stack([model(torch.tensor([prefix + suffix])).logits[0, -1] for prefix, suffix in rows])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_prefixes_read_together_are_what_each_is_alone() -> None:
+    model, _ = load_tiny()
+    many = [(5, 6, 7, 8), (9,), (10, 11)]
+    with torch.no_grad():
+        together = _read_together(model, many)
+    for ids, prefix in zip(many, together, strict=True):
+        assert torch.allclose(prefix.states, compute_prefix(model, ids).states, atol=1e-5)
 
 
 def test_an_empty_prefix_is_refused() -> None:

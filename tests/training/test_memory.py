@@ -9,6 +9,7 @@ import torch
 
 from tests.tiny import RECIPE, load_tiny, make_examples, make_job
 from workbench.errors import TrainingError
+from workbench.models.layers import checkpoint_layers
 from workbench.models.lora_methods import create_adapter
 from workbench.models.prefix import PrefixStore
 from workbench.training import loop as loop_module
@@ -44,6 +45,18 @@ def test_what_is_counted_on_three_rows_holds_for_eight() -> None:
     assert loss.flat
 
 
+def test_checkpointing_keeps_little_and_makes_one_layer_again() -> None:
+    loss, rows = make_loss(), make_examples(load_tiny()[1], acts_from="prompt")[:3]
+    plain = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=0).activations
+    inner = loss.model.get_base_model()
+    checkpoint_layers(loss.model, wanted=True)
+    kept = _kept(loss, rows)
+    plan = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=0)
+    assert kept < plain
+    assert plan.activations == pytest.approx(kept + plain // inner.config.num_hidden_layers, rel=0.1)
+    assert inner.model.layers[0].gradient_checkpointing
+
+
 def test_counting_leaves_nothing_behind_and_changes_nothing() -> None:
     loss = make_loss()
     rows = make_examples(load_tiny()[1])
@@ -55,7 +68,7 @@ def test_counting_leaves_nothing_behind_and_changes_nothing() -> None:
 
 def test_prefixes_are_counted_once_each_and_under_their_cap() -> None:
     loss, rows = make_loss(), make_examples(load_tiny()[1])
-    states = [loss._prefix(row) for row in rows]
+    states = loss._find_prefixes(rows)
     distinct = {row.token_ids[: row.n_prefix]: state.n_bytes for row, state in zip(rows, states, strict=True) if state}
     padded = len(rows) * max(state.n_bytes for state in states if state)
     plan = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=1e9)

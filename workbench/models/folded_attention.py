@@ -3,7 +3,8 @@
 Grouped queries are folded into the query axis, so keys and values are not copied once a head; a row's weights are
 computed again in the backward pass, so they need not be kept; keys that a caller calls frozen (`n_frozen`, the first
 ones: what the base has read) get no gradient computed. Torch's CPU kernel spent a quarter of a step in its backward
-pass, and repeating the keys cost as much again behind cached prefixes (docs/LOG.md). On a GPU nothing is replaced.
+pass, and repeating the keys cost as much again behind cached prefixes (docs/LOG.md). On a GPU torch's own
+kernels are used, but for one that is unsound.
 
 Source of the backward pass: Dao et al. 2022, FlashAttention, section 3.1, https://arxiv.org/abs/2205.14135
 """
@@ -15,11 +16,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "workbench_folded"
+# Not cuDNN's: behind a mask its backward pass gives NaN for some lengths on an H100, https://github.com/pytorch/pytorch/issues/196678
+SOUND = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 STRANGE = ("softcap", "position_bias", "s_aux")  # what some models add to attention, and this does not know
 
 Gradients = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, None, None, None]
@@ -80,6 +84,10 @@ def _weigh(folded: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor, scaling
 def folded_attention(model: Any) -> Iterator[bool]:
     """Let a model on a CPU that uses sdpa attend this way inside the block; yield whether it does."""
     inner = _without_peft(model)
+    if inner.device.type == "cuda":
+        with sdpa_kernel(SOUND):
+            yield False
+        return
     if inner.device.type != "cpu" or inner.config._attn_implementation != "sdpa":
         yield False
         return

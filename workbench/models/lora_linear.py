@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -53,6 +52,24 @@ class _LoraLinear(torch.autograd.Function):
         return into_x, None, None, into_down, into_up, None
 
 
+class _FusedLinear(Linear):
+    """PEFT's layer while it computes adapter `fused_adapter` as one node."""
+
+    fused_adapter: str
+
+    def forward(self, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        """Return the layer's output, shape (..., O)."""
+        name = self.fused_adapter
+        if self.disable_adapters or self.merged or args or options or list(self.active_adapters) != [name]:
+            return super().forward(x, *args, **options)
+        base = self.base_layer
+        result = _LoraLinear.apply(  # type: ignore[no-untyped-call]
+            x, base.weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
+        )
+        assert isinstance(result, torch.Tensor)
+        return result
+
+
 @contextmanager
 def fused_lora(model: Any, name: str) -> Iterator[int]:
     """Compute adapter `name` of a PEFT model this way inside the block; yield how many layers do.
@@ -61,12 +78,14 @@ def fused_lora(model: Any, name: str) -> Iterator[int]:
     """
     replaced = [module for module in model.modules() if _replaceable(module, name)]
     for module in replaced:
-        module.forward = partial(_forward, module, name)
+        # By class, not by a forward of its own: torch.compile takes layers of equal classes for equal.
+        module.__class__, module.fused_adapter = _FusedLinear, name
     try:
         yield len(replaced)
     finally:
         for module in replaced:
-            del module.forward
+            module.__class__ = Linear
+            del module.fused_adapter
 
 
 def _replaceable(module: Any, name: str) -> bool:
@@ -80,14 +99,3 @@ def _replaceable(module: Any, name: str) -> bool:
         and module.lora_A[name].bias is None
         and module.lora_B[name].bias is None
     )
-
-
-def _forward(module: Any, name: str, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
-    if module.disable_adapters or module.merged or args or options or list(module.active_adapters) != [name]:
-        return type(module).forward(module, x, *args, **options)  # type: ignore[no-any-return]
-    base = module.base_layer
-    result = _LoraLinear.apply(  # type: ignore[no-untyped-call]
-        x, base.weight, base.bias, module.lora_A[name].weight, module.lora_B[name].weight, module.scaling[name]
-    )
-    assert isinstance(result, torch.Tensor)
-    return result

@@ -52,6 +52,30 @@ def compute_prefix(model: Any, ids: Sequence[int]) -> Prefix:
     return Prefix(states=states, seconds=read_clock(model.device) - started)
 
 
+@torch.no_grad()
+def compute_prefixes(model: Any, many: Sequence[Sequence[int]]) -> list[Prefix]:
+    """Return what `compute_prefix` does of each.
+
+    A GPU reads them together: one alone costs as many launches as all. Their last bits then depend on the company.
+    """
+    if model.device.type != "cuda":
+        return [compute_prefix(model, ids) for ids in many]
+    return _read_together(model, many)
+
+
+def _read_together(model: Any, many: Sequence[Sequence[int]]) -> list[Prefix]:
+    started = read_clock(model.device)
+    input_ids = torch.zeros((len(many), max(map(len, many))), dtype=torch.long)
+    for row, ids in enumerate(many):
+        input_ids[row, : len(ids)] = torch.tensor(list(ids))  # padded on the right: no token sees what follows it
+    cache: Any = DynamicCache()
+    decoder(model)(input_ids=input_ids.to(model.device), past_key_values=cache, use_cache=True)
+    both = torch.stack([torch.stack([layer.keys, layer.values]) for layer in cache.layers])
+    seconds = (read_clock(model.device) - started) / len(many)
+    # Copies: a slice would hold the states of all.
+    return [Prefix(both[:, :, row, :, : len(ids)].clone(), seconds) for row, ids in enumerate(many)]
+
+
 def read_clock(device: torch.device) -> float:
     """Return seconds on a monotonic clock, once `device` has done all it was given: a GPU works behind one's back."""
     if device.type == "cuda":
@@ -81,6 +105,11 @@ class PrefixStore:
         self.n_bytes = 0
         self.n_computed = 0
         self.n_reused = 0
+
+    def holds(self, owner: str | None, ids: tuple[int, ...]) -> bool:
+        """Whether `get` would find the prefix; an empty one needs no keeping."""
+        key = (owner, ids)
+        return not ids or key in self._held or (self._disk is not None and key in self._disk)
 
     def get(self, owner: str | None, ids: tuple[int, ...], compute: Callable[[], Prefix]) -> Prefix:
         """Return the prefix `ids` as read by adapter `owner` (None: the base), computing it if it is not held."""

@@ -30,6 +30,9 @@ class PrefixFolder:
         self._held: dict[Key, Path] = {}
         self.n_bytes = 0
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._held
+
     def get(self, key: Key) -> torch.Tensor | None:
         """Return the states stored under `key`, None if there are none."""
         path = self._held.get(key)

@@ -21,9 +21,10 @@ from workbench.errors import TrainingError
 from workbench.hardware import return_freed_memory
 from workbench.models.adapters import WEIGHTS, save_passport
 from workbench.models.folded_attention import folded_attention
+from workbench.models.layers import checkpoint_layers, compiled_layers
 from workbench.models.lora_linear import fused_lora
 from workbench.models.lora_methods import FreshAdapter, create_adapter
-from workbench.models.prefix import PrefixStore, decoder
+from workbench.models.prefix import PrefixStore
 from workbench.models.prefix_disk import PrefixFolder
 from workbench.processes import process_count, process_rank
 from workbench.runs import new_folder
@@ -69,7 +70,11 @@ def train_adapter(
     fresh = create_adapter(model, job.name, job.recipe, seed=job.seed, rows=[row.token_ids for row in job.rows])
     try:
         check_logits(fresh.model, job.rows[0].token_ids[:8])
-        with fused_lora(fresh.model, job.name), folded_attention(fresh.model):
+        with (
+            fused_lora(fresh.model, job.name),
+            folded_attention(fresh.model),
+            compiled_layers(fresh.model, wanted=job.recipe.compile),
+        ):
             return _Training(job, fresh, folder, pad_id, tell).run()
     finally:
         fresh.unload()
@@ -98,7 +103,7 @@ class _Training:
         prefixes = PrefixStore(
             max_bytes=recipe.prefix_cache_gib * 2**30 / process_count(), evict=False, disk=self.scratch
         )
-        _prepare_model(self.model, checkpointing=recipe.gradient_checkpointing, compile_=recipe.compile)
+        checkpoint_layers(self.model, wanted=recipe.gradient_checkpointing)
         self.loss = CompletionLoss(
             self.model,
             adapter=job.name,
@@ -252,15 +257,3 @@ def _refuse_sharding(kind: DistributedType) -> None:
             f"the launcher is set to {kind.value}, but each process here holds the whole model and shares the batch; "
             f"launch with --multi_gpu alone, and for a base that is too large set models.quantize: nf4"
         )
-
-
-def _prepare_model(model: Any, *, checkpointing: bool, compile_: bool) -> None:
-    inner = model.get_base_model()
-    # Transformers' name before 5.2x; the older one warns in the versions that have both.
-    name = "activation_checkpointing" if hasattr(inner, "activation_checkpointing_enable") else "gradient_checkpointing"
-    if checkpointing:
-        getattr(inner, f"{name}_enable")(**{f"{name}_kwargs": {"use_reentrant": False}})
-    else:
-        getattr(inner, f"{name}_disable")()
-    if compile_:
-        decoder(model).compile(dynamic=True)

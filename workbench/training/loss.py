@@ -9,6 +9,7 @@ sums as row by row, on fewer tokens (with dropout, one mask for what is shared).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from transformers import DynamicCache
 from workbench.errors import TrainingError
 from workbench.models.adapters import adapter_active
 from workbench.models.folded_attention import attends_folded
-from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix, decoder
+from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefixes, decoder
 from workbench.training.cross_entropy import summed_cross_entropy, token_losses
 from workbench.training.flat import FlatBatch, fits_flat, lay_flat
 from workbench.types import TrainingExample
@@ -58,8 +59,11 @@ class CompletionLoss(torch.nn.Module):
         if self.flat and self.lies_flat(examples):
             return self._flat_states(lay_flat(examples, n_shared, device=self.model.device))
         n_shared *= self._share_beginnings
-        hidden = self._shared(examples, n_shared) if n_shared else self._prefixed(examples)  # (B, S, H)
-        predicts, targets = _loss_positions(examples, longest=hidden.shape[1])
+        if not n_shared and not any(example.n_prefix for example in examples):
+            hidden, padded = self._plain(examples), "right"  # (B, S, H)
+        else:
+            hidden, padded = self._shared(examples, n_shared) if n_shared else self._prefixed(examples), "left"
+        predicts, targets = _loss_positions(examples, longest=hidden.shape[1], padded=padded)
         return hidden[predicts.to(hidden.device)], targets.to(hidden.device)
 
     def lies_flat(self, examples: Sequence[TrainingExample]) -> bool:
@@ -77,6 +81,23 @@ class CompletionLoss(torch.nn.Module):
         """Whether a layer sees less than a whole row: a mask of our own would let it see all."""
         window = getattr(self.model.get_base_model().config.get_text_config(), "sliding_window", None)
         return window is not None and max(len(example.token_ids) for example in examples) > window
+
+    def _plain(self, examples: Sequence[TrainingExample]) -> torch.Tensor:
+        """Rows padded on the right: no token sees what follows it, so a GPU needs no mask to hide the padding."""
+        longest = max(len(example.token_ids) for example in examples)
+        input_ids = torch.full((len(examples), longest), self._pad_id)
+        attention_mask = torch.zeros_like(input_ids)
+        for row, example in enumerate(examples):
+            input_ids[row, : len(example.token_ids)] = torch.tensor(example.token_ids)
+            attention_mask[row, : len(example.token_ids)] = 1
+        device = self.model.device
+        hidden = decoder(self.model)(
+            input_ids=input_ids.to(device),
+            attention_mask=None if device.type == "cuda" else attention_mask,
+            use_cache=False,
+        ).last_hidden_state
+        assert isinstance(hidden, torch.Tensor)
+        return hidden
 
     def _prefixed(self, examples: Sequence[TrainingExample]) -> torch.Tensor:
         prefixes = self._find_prefixes(examples)
@@ -112,18 +133,18 @@ class CompletionLoss(torch.nn.Module):
         return hidden
 
     def _find_prefixes(self, examples: Sequence[TrainingExample]) -> list[Prefix | None]:
+        wanted = [example.token_ids[: example.n_prefix] for example in examples]
+        missing = [ids for ids in dict.fromkeys(wanted) if not self.prefixes.holds(None, ids)]
+        read = dict(zip(missing, self._read(missing), strict=True)) if missing else {}
+        return [self.prefixes.get(None, ids, partial(read.__getitem__, ids)) if ids else None for ids in wanted]
+
+    def _read(self, many: Sequence[tuple[int, ...]]) -> list[Prefix]:
         training = self.model.training
         self.model.eval()  # the frozen base reads as it will when it answers: a dropout of its own stays off
         with adapter_active(self.model, None):
-            prefixes = [self._prefix(example) for example in examples]
+            prefixes = compute_prefixes(self.model, many)
         self.model.train(training)
         return prefixes
-
-    def _prefix(self, example: TrainingExample) -> Prefix | None:
-        if not example.n_prefix:
-            return None
-        ids = example.token_ids[: example.n_prefix]
-        return self.prefixes.get(None, ids, lambda: compute_prefix(self.model, ids))
 
 
 def shared_beginning(examples: Sequence[TrainingExample]) -> int:
@@ -136,12 +157,18 @@ def shared_beginning(examples: Sequence[TrainingExample]) -> int:
     return shared if shared >= WORTH_SHARING else 0
 
 
-def _loss_positions(examples: Sequence[TrainingExample], *, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return which of the (B, S) hidden states predict a loss token, and those tokens in the same order."""
+def _loss_positions(
+    examples: Sequence[TrainingExample], *, longest: int, padded: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which of the (B, S) hidden states predict a loss token, and those tokens in the same order.
+
+    Args:
+        longest: S; rows stand at the other edge than the one they are `padded` on, "left" or "right".
+    """
     predicts = torch.zeros((len(examples), longest), dtype=torch.bool)
     targets: list[int] = []
     for row, example in enumerate(examples):
-        offset = longest - len(example.token_ids)  # rows end at the right edge
+        offset = longest - len(example.token_ids) if padded == "left" else 0
         for position, (token, counts) in enumerate(zip(example.token_ids, example.loss_mask, strict=True)):
             if counts:
                 predicts[row, offset + position - 1] = True

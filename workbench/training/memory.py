@@ -19,6 +19,7 @@ from workbench.training.loss import CompletionLoss, count_loss_tokens
 from workbench.types import TrainingExample
 
 CGROUP = Path("/sys/fs/cgroup")
+CHECKPOINTED = "gradient_checkpointing"  # the attribute by which Transformers' layers are told
 MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
 HEAP_SHARE = 0.2  # of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md)
 
@@ -118,10 +119,23 @@ def _activation_bytes(loss: CompletionLoss, batch: Sequence[TrainingExample]) ->
     rows = sorted(batch, key=lambda row: -len(row.token_ids))[:3]
     loss.flat = loss.lies_flat(batch)
     try:
-        most = _kept(loss, rows)
-        return most + (most - _kept(loss, rows[:2])) * (len(batch) - 3) if len(batch) > 3 else most
+        kept = _extended(loss, rows, len(batch))
+        if checkpointed := [module for module in loss.model.modules() if getattr(module, CHECKPOINTED, False)]:
+            # The backward pass makes one layer's activations again while all that was kept is still there.
+            for module in checkpointed:
+                setattr(module, CHECKPOINTED, False)
+            n_layers = loss.model.get_base_model().config.get_text_config().num_hidden_layers
+            kept += _extended(loss, rows, len(batch)) // n_layers
+            for module in checkpointed:
+                setattr(module, CHECKPOINTED, True)
+        return kept
     finally:
         loss.flat = True
+
+
+def _extended(loss: CompletionLoss, rows: Sequence[TrainingExample], n_rows: int) -> int:
+    most = _kept(loss, rows)
+    return most + (most - _kept(loss, rows[:2])) * (n_rows - 3) if n_rows > 3 else most
 
 
 def _kept(loss: CompletionLoss, rows: Sequence[TrainingExample]) -> int:

@@ -55,8 +55,9 @@ class Updater:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate"]
-        self.loss.model.set_adapter(job.name)
-        self.loss.model.train()
+        if not self.loss.model.training:  # both walk over all modules: a quarter of a step on a GPU
+            self.loss.model.set_adapter(job.name)
+            self.loss.model.train()
         n_tokens = count_loss_tokens(batch)
         total = self.within_memory(lambda: self._accumulate(batch, n_tokens))
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), job.recipe.clip_norm))

@@ -11,6 +11,7 @@ FLOORS = (
     {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"},
     {"retrieval"},
     {
+        "languages",
         "parts",
         "inputs",
         "reporting",

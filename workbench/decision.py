@@ -1,7 +1,8 @@
 """What a verdict says, as it crosses the disk (decision.json): pairs, costs, the recommendation and what would flip it.
 
 Nouns only: verdict/ computes them, report/ lays them out. A `part` is "all", a split ("seen", "new"), or
-"kind:NAME", "language:NAME", "known", "unknown". Scores are shares in [0, 1]; costs name their unit.
+"kind:NAME", "language:CODE", "document_language:CODE", "known", "unknown". Scores are shares in [0, 1]; costs name
+their unit.
 """
 
 from __future__ import annotations
@@ -81,6 +82,15 @@ class Stratum(Frozen):
     part: str
     score: Estimate
     n: int
+
+
+class Compliance(Frozen):
+    """Share of one arm's answers that meet one declared check of form (`evaluation.checks`)."""
+
+    arm: str
+    check: str
+    share: Estimate
+    n: int  # questions
 
 
 class ArmCosts(Frozen):
@@ -184,6 +194,7 @@ class Decision(Frozen):
     interactions: tuple[Interaction, ...] = ()
     ladders: tuple[Ladder, ...] = ()
     strata: tuple[Stratum, ...] = ()
+    compliance: tuple[Compliance, ...] = ()
     costs: tuple[ArmCosts, ...] = ()
     crossovers: tuple[Crossover, ...] = ()
     router: RouterReport | None = None

@@ -16,7 +16,9 @@ from pydantic import BaseModel, ValidationError
 from workbench.config import load_config
 from workbench.decision import Decision, RaceReport, RouterReport
 from workbench.errors import ConfigError, RunMismatchError
+from workbench.evaluation import TEST_SPLITS
 from workbench.guards import Evidence, check_run
+from workbench.languages import group_by_language
 from workbench.measured import FreshnessReport, LearningReport, ScalingReport
 from workbench.report import ReportData, write_report
 from workbench.runs import read_lines, write_atomically
@@ -88,7 +90,13 @@ def decide_run(folder: Path, *, overrides: Sequence[str] = ()) -> Decision:
     run = read_run(folder)
     study = _study(run, folder, overrides)
     evidence = Evidence(study, tuple(run.questions.values()), run.passages)
-    return decide(study, alarms=check_run(evidence), router=_read_if_there(folder / ROUTER, RouterReport, "evaluate"))
+    asked = [question for question in run.questions.values() if question.split in TEST_SPLITS]
+    return decide(
+        study,
+        alarms=check_run(evidence),
+        router=_read_if_there(folder / ROUTER, RouterReport, "evaluate"),
+        groups=group_by_language(asked, ((document, text) for (document, *_), text in run.passages.items())),
+    )
 
 
 def write_decision(folder: Path) -> Decision:

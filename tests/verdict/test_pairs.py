@@ -77,7 +77,9 @@ def test_the_ladder_parts_finding_from_reading() -> None:
 
 def test_known_questions_are_those_the_base_answers() -> None:
     study = make_study({"base": shares(20, (5, 1.0)), "rag": shares(20, (5, 0.0), (10, 1.0))})
-    strata = {(one.arm, one.part): one for one in score_strata(study, languages={"q000": "de", "q001": "en"})}
+    strata = {
+        (one.arm, one.part): one for one in score_strata(study, {"language:de": {"q000"}, "language:en": {"q001"}})
+    }
     assert strata["rag", "known"].score.value == 0 and strata["rag", "known"].n == 5
     assert strata["rag", "unknown"].score.value == pytest.approx(10 / 15)
     assert strata["base", "language:de"].n == 1 and strata["base", "kind:direct"].n == 20

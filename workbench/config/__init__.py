@@ -1,5 +1,6 @@
 """Every knob, typed, with unit and range; YAML in; unknown keys refused with file, line and the nearest key."""
 
+from workbench.config.checks import CheckConfig
 from workbench.config.dataset import DatasetConfig, FilterConfig, GeneratorName, WriterConfig
 from workbench.config.decision import DecisionConfig
 from workbench.config.experiment import (
@@ -36,6 +37,7 @@ from workbench.config.training import AdapterConfig, RecipeConfig, TrainingConfi
 __all__ = [
     "AdapterConfig",
     "ArmConfig",
+    "CheckConfig",
     "ChunkingConfig",
     "DatasetConfig",
     "DecisionConfig",

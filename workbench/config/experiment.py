@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from workbench.config.base import Knobs
+from workbench.config.checks import CheckConfig
 from workbench.config.dataset import DatasetConfig
 from workbench.config.decision import DecisionConfig
 from workbench.config.gates import GatesConfig
@@ -106,6 +107,9 @@ class EvaluationConfig(Knobs):
         gt=0,
         lt=0.5,
         description="difference in ranked_by that does not matter to you: closer arms are equivalent",
+    )
+    checks: dict[str, CheckConfig] = Field(
+        {}, description="rules an answer's form has to keep, by a name of yours; shown as specialisation, never ranked"
     )
     racing: RacingConfig = RacingConfig()
 

@@ -167,6 +167,13 @@ def ladder_rows(decision: Decision, part: str) -> list[tuple[str, list[Cell]]]:
     return rows
 
 
+def _part_name(part: str) -> str:
+    for prefix, words in (("kind:", ""), ("language:", "asked in "), ("document_language:", "documents in ")):
+        if part.startswith(prefix):
+            return words + part.removeprefix(prefix)
+    return part
+
+
 def strata_rows(decision: Decision, arms: Sequence[str]) -> list[tuple[str, int, list[Cell]]]:
     """Return for each part that is no split: its name, its questions, and a score an arm; the leader is marked."""
     ours = [stratum for stratum in decision.strata if stratum.metric == decision.metric]
@@ -185,7 +192,5 @@ def strata_rows(decision: Decision, arms: Sequence[str]) -> list[tuple[str, int,
             else Cell(MISSING)
             for arm in arms
         ]
-        rows.append(
-            (part.removeprefix("kind:").replace("language:", "in "), max(one.n for one in found.values()), cells)
-        )
+        rows.append((_part_name(part), max(one.n for one in found.values()), cells))
     return rows

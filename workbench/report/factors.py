@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workbench.decision import ArmCosts, Decision
+from workbench.decision import ArmCosts, Compliance, Decision
 from workbench.measured import FreshnessReport, ScalingReport
 from workbench.report.data import ReportData
 from workbench.report.figures import MISSING, SCORE_NAMES, amount_text, score_text
@@ -40,7 +40,7 @@ def decision_table(data: ReportData) -> tuple[list[str], list[Factor]]:
         _updates(arms, costs),
         _speed(arms, costs),
         _freshness(arms, data.freshness),
-        _specialisation(arms, data.summary),
+        _specialisation(arms, data.summary, decision.compliance),
         _complexity(arms, costs, data.summary),
         _scaling(arms, data.scaling),
     ]
@@ -111,16 +111,18 @@ def _scaling(arms: Sequence[str], report: ScalingReport | None) -> Factor:
     return Factor("Scaling with knowledge", f"{how} ({factors[0]}× → {factors[-1]}×)", tuple(cells))
 
 
-def _specialisation(arms: Sequence[str], summary: Summary) -> Factor:
-    how = "score on questions of kind style or format"
+def _specialisation(arms: Sequence[str], summary: Summary, compliance: Sequence[Compliance]) -> Factor:
+    how = "answers that meet the declared checks, %; score on questions of kind style or format"
     metric, cells = summary["ranked_by"], []
     for arm in arms:
-        parts = []
+        parts = [f"{one.check} {100 * one.share.value:.0f}" for one in compliance if one.arm == arm]
         for kind in STYLE_KINDS:
             figure = summary["kinds"].get(kind, {}).get(arm, {}).get(metric)
             parts += [f"{SCORE_NAMES[metric]} {score_text(metric, figure['mean'])} ({kind})"] if figure else []
         cells.append(", ".join(parts) or MISSING)
-    missing = "" if any(cell != MISSING for cell in cells) else "no question is of such a kind"
+    missing = (
+        "" if any(cell != MISSING for cell in cells) else "declare evaluation.checks, or ask questions of such a kind"
+    )
     return Factor("Specialisation", how, tuple(cells), missing)
 
 

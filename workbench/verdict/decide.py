@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 
 from workbench.decision import Alarm, Decision, RouterReport
 from workbench.verdict.choice import line_up
+from workbench.verdict.compliance import check_answers
 from workbench.verdict.costs import price_arms
 from workbench.verdict.crossover import find_crossovers
 from workbench.verdict.flips import find_flips
@@ -21,12 +23,12 @@ def decide(
     *,
     alarms: Sequence[Alarm] = (),
     router: RouterReport | None = None,
-    languages: Mapping[str, str] | None = None,
+    groups: Mapping[str, Set[str]] = MappingProxyType({}),
 ) -> Decision:
     """Return the verdict on a study. Pure: the same study gives the same decision.
 
     Args:
-        languages: question id → its language; None: no strata by language.
+        groups: further parts to score, ids of questions by the part's name ("language:de").
     """
     pairs, costs = rule_pairs(study), price_arms(study)
     field = line_up(study, costs)
@@ -37,7 +39,8 @@ def decide(
         pairs=pairs,
         interactions=find_interactions(study),
         ladders=climb_ladder(study),
-        strata=score_strata(study, languages=languages),
+        strata=score_strata(study, groups),
+        compliance=check_answers(study),
         costs=costs,
         crossovers=find_crossovers(study),
         router=router,

@@ -6,7 +6,7 @@ An answer counts as right here if it contains an accepted one: where it fails is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from statistics import fmean
 
 from workbench.decision import Estimate, Ladder, Stratum
@@ -45,19 +45,13 @@ def climb_ladder(study: Study) -> tuple[Ladder, ...]:
     return tuple(ladders)
 
 
-def score_strata(study: Study, *, languages: Mapping[str, str] | None = None) -> tuple[Stratum, ...]:
-    """Return each arm's ranked score in every part that holds questions.
-
-    Args:
-        languages: question id → its language; parts "language:NAME" where there are several.
-    """
-    parts: dict[str, set[str]] = {
+def score_strata(study: Study, groups: Mapping[str, Set[str]]) -> tuple[Stratum, ...]:
+    """Return each arm's ranked score in every part that holds questions: splits, kinds, `groups`, known and unknown."""
+    parts: dict[str, Set[str]] = {
         part: {id_ for id_ in study.questions if lies_in(study, id_, part)}
         for part in (*PARTS, *sorted({f"kind:{question.kind}" for question in study.questions.values()}))
     }
-    for language in sorted(set((languages or {}).values())):
-        parts[f"language:{language}"] = {id_ for id_, one in (languages or {}).items() if one == language}
-    parts |= _known(study)
+    parts |= {**groups, **_known(study)}
     return tuple(
         stratum
         for part, ids in parts.items()
@@ -85,7 +79,7 @@ def _known(study: Study) -> dict[str, set[str]]:
     }
 
 
-def _stratum(study: Study, arm: str, part: str, ids: set[str]) -> Stratum | None:
+def _stratum(study: Study, arm: str, part: str, ids: Set[str]) -> Stratum | None:
     metric = study.evaluation.ranked_by
     scores = study.scores(arm, metric)
     values = [fmean(scores[id_]) for id_ in scores if id_ in ids]

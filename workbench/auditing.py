@@ -6,6 +6,7 @@ checked; what was not is said in the report.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from workbench.audit import (
 from workbench.audit.page import render_audit
 from workbench.config import ExperimentConfig, RecipeConfig
 from workbench.dataset import read_dataset
+from workbench.dataset.imports import read_rows as import_rows
 from workbench.errors import QuestionFileError
 from workbench.evaluation import normalise_answer
 from workbench.parts import Parts
@@ -41,6 +43,7 @@ from workbench.types import Span, TrainingExample
 N_SHOWN = 6  # rows shown token by token
 HIDDEN = "[hidden: holds a finding]"
 NO_LIMIT = 1 << 30  # tokens
+OUR_ROW = re.compile(r'\s*\{[^\n]*"task"')  # a first line as rows are written; other formats have no such key
 
 
 def audit_rows(
@@ -123,18 +126,21 @@ def write_audit(report: AuditReport, page: Path) -> Path:
 
 
 def read_rows(path: Path) -> list[DatasetRow]:
-    """Read a dataset's folder, or a file of JSON lines, one `DatasetRow` each.
+    """Read a dataset's folder, a file of JSON lines, one `DatasetRow` each, or a file in a format of other trainers.
 
     Raises:
-        DatasetError: the folder holds no dataset, or a damaged one.
+        DatasetError: the folder holds no dataset, or a damaged one; the file is in no known format, or malformed.
         QuestionFileError: nothing is there, or a line is not a row; the message names file and line.
     """
     if path.is_dir():
         return list(read_dataset(path))
     if not path.exists():
         raise QuestionFileError(f"{path} does not exist; make a dataset: workbench dataset build CONFIG")
+    text = path.read_text(encoding="utf-8-sig")
+    if text.strip() and not OUR_ROW.match(text):
+        return import_rows(path)
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 rows.append(DatasetRow.model_validate_json(line))

@@ -74,7 +74,7 @@ def _study(run: ReportData, folder: Path, overrides: Sequence[str]) -> Study:
         evaluation=config.evaluation,
         wishes=config.decision,
         seed=config.seed,
-        race=_read_if_there(folder / RACE, RaceReport, "evaluate"),
+        race=run.race,
     )
 
 
@@ -160,6 +160,7 @@ def read_run(folder: Path) -> ReportData:
         freshness=_read_if_there(folder / FRESHNESS, FreshnessReport, "freshness"),
         scaling=_read_if_there(folder / SCALING, ScalingReport, "scaling"),
         learning=_read_if_there(folder / LEARNING_CURVE, LearningReport, "learning-curve"),
+        race=_read_if_there(folder / RACE, RaceReport, "evaluate"),
     )
 
 

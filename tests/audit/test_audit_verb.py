@@ -96,3 +96,15 @@ def test_what_is_no_dataset_is_refused_by_line(tmp_path: Path) -> None:
         read_rows(tmp_path)
     with pytest.raises(QuestionFileError, match="does not exist"):
         read_rows(tmp_path / "none")
+
+
+def test_a_file_of_other_trainers_is_audited_too(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    turns = [{"role": "user", "content": "Whose is it?"}, {"role": "assistant", "content": "ann@tarn.io"}]
+    path.write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    rows = read_rows(path)
+    assert [row.completion for row in rows] == ["ann@tarn.io"]
+    assert audit_rows(rows, source="chat").scan.row_ids == {rows[0].id}
+    path.write_text('{"sentence": "nothing known"}\n', encoding="utf-8")
+    with pytest.raises(DatasetError, match="the first record has sentence; known are"):
+        read_rows(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.report.sample import sample
 from workbench.config import ArmConfig, EvaluationConfig
+from workbench.decision import ArmStop, RaceReport
 from workbench.evaluation import summarise
 from workbench.report import ReportData, write_report
 from workbench.report.page import render_page
@@ -198,3 +199,12 @@ def test_plots_keep_text_as_text_and_take_colours_from_the_page() -> None:
         assert "var(--rule)" in svg
     assert "rag_reader" in plots[0] and "var(--arm-5)" in plots[0]
     assert all("currentColor" in svg for svg in plots[1:])
+
+
+def test_a_race_is_told_with_what_it_does_to_scores() -> None:
+    lost = ArmStop(arm="rag", questions=40, rule="worse", by="lora", difference=0.25, sentence="")
+    race = RaceReport(metric="f1", alpha=0.05, margin=0.02, questions=160, asked=120, looks=9, stops=(lost,))
+    page = render_page(replace(sample(), race=race))
+    assert "worse than lora" in page and "40 of 160" in page and "+25.0" in page
+    assert "the scores of rag rest on the questions before they stopped" in page
+    assert "The race: arms" not in render_page(sample())

@@ -86,6 +86,12 @@ def test_a_series_is_reused_and_reported(measured: tuple[Path, Path], tiny_home:
     page = write_run_report(out).read_text()
     for told in ("Freshness: what each arm answers", "Scaling: the same questions", "How many examples?"):
         assert told in page
+    for caption in (
+        "Changed facts answered as they are now",
+        "Score as the corpus grows",
+        "Score as the examples grow",
+    ):
+        assert f"<figcaption>{caption}" in page
     assert "workbench freshness CONFIG" not in page  # the decision table has its figures now
     (out / "scaling.json").write_text("{")
     with pytest.raises(RunMismatchError, match=r"scaling\.json is damaged .*workbench scaling CONFIG"):

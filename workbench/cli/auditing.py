@@ -11,7 +11,7 @@ from workbench.cli.app import Overrides
 
 
 def audit(
-    dataset: Annotated[Path, typer.Argument(help="a dataset's folder, or JSON lines with one row each")],
+    dataset: Annotated[Path, typer.Argument(help="a dataset's folder, or a file of rows of any format")],
     *,
     config: Annotated[
         Path | None,

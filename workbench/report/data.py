@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.decision import Decision
+from workbench.decision import Decision, RaceReport
 from workbench.measured import FreshnessReport, LearningReport, ScalingReport
 from workbench.types import CaseRecord, Question, ReadFailure
 
@@ -23,6 +23,7 @@ class ReportData:
         passages: text by (document_id, start, end) for the hits of `records`; a hit without text shows its place only.
         decision: the verdict (decision.json); None: a run of before there was one.
         freshness, scaling, learning: what series of runs measured; None: they were not run.
+        race: which arms stopped early (race.json); None: every arm answered every question.
         curves: by adapter, {"steps": [{"step", "loss"}, ...], "held_out": [the same]}, loss in nats a token.
     """
 
@@ -39,3 +40,4 @@ class ReportData:
     freshness: FreshnessReport | None = None
     scaling: ScalingReport | None = None
     learning: LearningReport | None = None
+    race: RaceReport | None = None

@@ -37,6 +37,7 @@ from workbench.report.figures import (
 )
 from workbench.report.findings import lead_sentence, refusal_sentences
 from workbench.report.plots import arm_colours, plot_forest, plot_loss, plot_quality_against_cost, plot_retrieval
+from workbench.report.race import race_table
 from workbench.report.rows import (
     PairRow,
     Summary,
@@ -47,7 +48,8 @@ from workbench.report.rows import (
     retrieval_table,
     score_table,
 )
-from workbench.report.series import series_tables
+from workbench.report.series import SeriesTable, series_tables
+from workbench.report.series_plots import plot_freshness, plot_learning, plot_scaling
 from workbench.report.svg import VARIABLES
 from workbench.report.threats import threats
 
@@ -82,7 +84,7 @@ def render_page(data: ReportData) -> str:
             cases=cases,
             n_not_shown=n_not_shown,
             filters=count_filters(cases),
-            series=series_tables(data),
+            series=_series_view(data, colours),
             threats=threats(data),
             failures=data.failures,
             refusals=refusal_sentences(summary),
@@ -124,6 +126,17 @@ def _decision_view(data: ReportData, decision: Decision, colours: Mapping[str, s
         "strata_arms": list(data.summary["arms"]),
         "strata": strata_rows(decision, list(data.summary["arms"])),
     }
+
+
+def _series_view(data: ReportData, colours: Mapping[str, str]) -> list[tuple[SeriesTable, list[tuple[str, Markup]]]]:
+    """Return each series that was measured as a table and its figures; a race comes first."""
+    raced: list[tuple[SeriesTable, list[tuple[str, Markup]]]]
+    raced = [(race_table(data.race), [])] if data.race is not None and data.race.stops else []
+    drawn = [plot_freshness(data.freshness, colours)] if data.freshness is not None else []
+    drawn += [plot_scaling(data.scaling, colours)] if data.scaling is not None else []
+    drawn += [plot_learning(data.learning, colours)] if data.learning is not None else []
+    figures = [[(plot.caption, Markup(plot.svg)) for plot in plots] for plots in drawn]
+    return raced + list(zip(series_tables(data), figures, strict=True))
 
 
 def _split_view(summary: Summary, split: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.report.data import ReportData
+from workbench.report.race import race_threat
 from workbench.types import Split
 
 FEW = 100  # questions; below it, differences of ten points are often undecided
@@ -31,6 +32,8 @@ def threats(data: ReportData) -> list[str]:
         part.get("arms", {}).get(arm, {}).get("abstention") for part in [summary] for arm in summary["settings"]
     ):
         told.append("No question is unanswerable, so whether an arm makes things up was not measured.")
+    raced = race_threat(data.race)
+    told += [raced] if raced else []
     dropped = data.manifest.get("dropped_as_copies") or ()
     if dropped:
         told.append(f"{len(dropped)} training questions were left out because a test question copies them.")

@@ -13,7 +13,8 @@ from pathlib import Path
 from workbench.bench import Bench
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
-from workbench.reporting import compare_run_folders
+from workbench.report.comparing import print_pair
+from workbench.reporting import compare_run_folders, decide_run
 
 
 def main() -> int:
@@ -33,10 +34,8 @@ def main() -> int:
             print(f"{arguments.key}={value}: {Bench(config, out=folders[-1], lenders=folders[:-1]).run()}")
         for value, folder in zip(arguments.values[1:], folders[1:], strict=True):
             pair = compare_run_folders(folders[0], folder)
-            print(f"\n{arguments.key}: {value} minus {arguments.values[0]}, {pair.metric}")
-            for change in pair.changes:
-                gain = change.difference
-                print(f"  {change.split:5} {change.arm:12} {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+            print(f"\n{arguments.key}: {arguments.values[0]}, then {value}")
+            print_pair(pair, (str(folders[0]), str(folder)), (decide_run(folders[0]), decide_run(folder)))
     except WorkbenchError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 1

@@ -133,8 +133,9 @@ def test_two_runs_give_the_same_predictions_byte_for_byte(
     assert scores[0] == scores[1]
     pair = compare_run_folders(first, second)
     assert pair.differing == ()
-    assert {change.difference.difference for change in pair.changes} == {0.0}
-    assert {change.split for change in pair.changes} == {"seen", "new"}
+    assert {change.difference.value for change in pair.changes} == {0.0}
+    assert {change.part for change in pair.changes} == {"all", "seen", "new"}
+    assert not pair.settings and not pair.cautions
 
 
 def test_a_run_killed_twice_and_continued_gives_the_same_predictions(

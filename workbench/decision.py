@@ -202,6 +202,30 @@ class Decision(Frozen):
     recommendation: Recommendation
 
 
+class ArmChange(Frozen):
+    """One arm in one part of the questions: its mean score in two runs, and the second minus the first, paired."""
+
+    part: str  # "all", "seen" or "new"
+    arm: str
+    first: float
+    second: float
+    difference: Estimate
+    p_holm: float  # corrected over the arms of the part
+    n: int  # questions both answered
+    outcome: Outcome  # of the second against the first
+
+
+class RunPair(Frozen):
+    """How two runs differ: in their inputs and settings, and arm by arm in one metric."""
+
+    metric: str
+    margin: float
+    differing: tuple[str, ...]  # names of fingerprints that are not equal
+    settings: tuple[tuple[str, str, str], ...] = ()  # key of the config, its value in the first and the second
+    cautions: tuple[str, ...] = ()
+    changes: tuple[ArmChange, ...]
+
+
 class ArmStop(Frozen):
     """Why one arm answered no more questions."""
 

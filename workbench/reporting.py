@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from workbench.config import load_config
-from workbench.decision import Decision, RaceReport, RouterReport
+from workbench.decision import Decision, RaceReport, RouterReport, RunPair
 from workbench.errors import ConfigError, RunMismatchError
 from workbench.evaluation import TEST_SPLITS
 from workbench.guards import Evidence, check_run
@@ -23,7 +23,7 @@ from workbench.measured import FreshnessReport, LearningReport, ScalingReport
 from workbench.report import ReportData, write_report
 from workbench.runs import read_lines, write_atomically
 from workbench.types import CaseRecord, PassageRecord, Question, ReadFailure
-from workbench.verdict import ArmRun, RunPair, Study, compare_runs, decide
+from workbench.verdict import ArmRun, Study, compare_runs, decide, differing_settings
 
 Part = TypeVar("Part", bound=BaseModel)
 NEEDED = (
@@ -131,9 +131,10 @@ def write_run_report(folder: Path) -> Path:
 def compare_run_folders(first: Path, second: Path) -> RunPair:
     """Compare two finished runs arm by arm. Raises RunMismatchError when they may not be compared."""
     runs = [read_run(folder) for folder in (first, second)]
-    config = load_config(first / "config.yaml")
-    a, b = ((run.manifest, run.records) for run in runs)
-    return compare_runs(a, b, config.evaluation, seed=config.seed)
+    studies = [_study(run, folder, ()) for run, folder in zip(runs, (first, second), strict=True)]
+    pair = compare_runs((runs[0].manifest, studies[0]), (runs[1].manifest, studies[1]))
+    trees = [load_config(folder / "config.yaml").model_dump(mode="json") for folder in (first, second)]
+    return pair.model_copy(update={"settings": differing_settings(*trees)})
 
 
 def read_run(folder: Path) -> ReportData:

@@ -112,17 +112,13 @@ def report(folder: RunFolder) -> None:
 
 
 def compare(first: RunFolder, second: RunFolder) -> None:
-    """Set two runs side by side: what differs between them, and each shared arm's paired difference."""
-    from workbench.reporting import compare_run_folders
+    """Set two runs side by side: whether they may be compared, what differs, each shared arm in both, both answers."""
+    from workbench.reporting import compare_run_folders, decide_run
 
     pair = compare_run_folders(first, second)
-    typer.echo(f"differing: {', '.join(pair.differing) or 'nothing'}; second minus first, {pair.metric}:")
-    for change in pair.changes:
-        gain = change.difference
-        typer.echo(
-            f"{change.split:5} {change.arm:12} {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] "
-            f"p {gain.p:.3f}, {change.n} questions"
-        )
+    from workbench.report.comparing import print_pair
+
+    print_pair(pair, (str(first), str(second)), (decide_run(first), decide_run(second)))
 
 
 def recommend(

@@ -90,6 +90,24 @@ def test_a_damaged_decision_is_made_again_and_a_damaged_router_is_told(
         decide_run(out)
 
 
+def test_a_merged_arm_gives_the_answers_of_the_plain_one(experiment: Path, tmp_path: Path) -> None:
+    out = run(
+        experiment,
+        tmp_path / "merged",
+        "training.adapters={plain: {examples: closed_book, recipe: {acts_from: prompt}}}",
+        "arms={plain: {strategy: closed_book, adapter: plain}, "
+        "merged: {strategy: closed_book, adapter: plain, merged: true}}",
+    )
+    records = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+    found = {(record["arm"], record["question_id"]): record["scores"]["gold_logprob"] for record in records}
+    asked = {question for _, question in found}
+    assert len(found) == 2 * len(asked)
+    for question in asked:
+        one, other = found["plain", question], found["merged", question]
+        assert one is None or one == pytest.approx(other, abs=1e-3)
+    assert any(found["plain", question] != found["merged", question] for question in asked)  # rounded into the weights
+
+
 def test_a_routed_arm_needs_forty_questions_and_says_so(experiment: Path, tmp_path: Path) -> None:
     arms = "arms={base: {strategy: closed_book}, rag: {strategy: rag}, routed: {strategy: routed}}"
     with pytest.raises(ConfigError, match="at least 40 questions"):

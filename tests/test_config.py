@@ -159,3 +159,20 @@ def test_a_race_is_off_by_default_and_needs_arms_that_it_may_stop(tmp_path: Path
     routed = "arms: {base: {strategy: closed_book}, rag: {strategy: rag}, routed: {strategy: routed}}\n"
     with pytest.raises(ConfigError, match=r"arm 'routed' is routed, .* evaluation\.racing stops arms early"):
         load_config(write(tmp_path, GOOD + routed + "evaluation: {racing: {enabled: true}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ("{strategy: rag, merged: true}", "merged: true, but no adapter"),
+        ("{strategy: rag, adapter: reader, merged: true}", "acts from the question on"),
+    ],
+)
+def test_only_a_plain_adapter_is_merged(tmp_path: Path, arm: str, told: str) -> None:
+    path = tmp_path / "merged.yaml"
+    path.write_text(
+        "name: m\nquestions: {path: q.jsonl}\ntraining: {adapters: {reader: {examples: reader}}}\n"
+        f"arms: {{one: {arm}}}\n"
+    )
+    with pytest.raises(ConfigError, match=told):
+        load_config(path)

@@ -286,19 +286,21 @@ class Bench:
         Args:
             seeds: None: all that were trained with.
         """
-        adapter = self.config.arms[name].adapter
+        adapter, merge = self.config.arms[name].adapter, self.config.arms[name].merged
         strategy = self._strategy(name)
         if adapter is None:
             return [Arm(name, strategy, None)]
         return [
-            Arm(name, strategy, self._attach(adapter, seed), seed) for seed in seeds or self._adapters.seeds(adapter)
+            Arm(name, strategy, self._attach(adapter, seed, merge=merge), seed)
+            for seed in seeds or self._adapters.seeds(adapter)
         ]
 
-    def _attach(self, adapter: str, seed: int) -> str:
+    def _attach(self, adapter: str, seed: int, *, merge: bool) -> str:
         """Attach the adapter trained with `seed` unless it is; return the name it is attached under."""
         name = adapter if seed == self.config.seed else f"{adapter}-seed-{seed}"
+        name += "-merged" if merge else ""
         if name not in self.parts.generator.adapters:
-            self.parts.generator.load_adapter(name, self._adapters.folder(adapter, seed=seed))
+            self.parts.generator.load_adapter(name, self._adapters.folder(adapter, seed=seed), merge=merge)
         return name
 
     def _own_finder(self, retrieval: RetrievalConfig) -> Finder:

@@ -102,8 +102,11 @@ class ChatTokenizer(Protocol):
 class Generator(Protocol):
     """Prompts to texts, greedy. The adapter is named, the base stays loaded."""
 
-    def load_adapter(self, name: str, folder: Path) -> None:
-        """Make an adapter available under `name`. Raises AdapterMismatchError for another base or template."""
+    def load_adapter(self, name: str, folder: Path, *, merge: bool = False) -> None:
+        """Make an adapter available under `name`; `merge`: it answers from inside the base's weights.
+
+        Raises AdapterMismatchError for another base or template, MergeError where it cannot be merged.
+        """
 
     def generate(self, prompts: Sequence[Prompt], *, adapter: str | None, max_new_tokens: int) -> list[Generation]:
         """Answer one batch, in order. An empty batch gives an empty list."""

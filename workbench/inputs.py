@@ -109,8 +109,8 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Seque
 def _answering(parts: Parts, arm: ArmConfig) -> dict[str, object]:
     """What decides an arm's answers; what it does not set is left out, so that runs of before keep theirs."""
     settings = arm.model_dump(exclude={"control"})
-    own = {"shots": parts.shots(arm.shots), "retrieval": arm.retrieval}
-    del settings["shots"], settings["retrieval"]
+    own = {"shots": parts.shots(arm.shots), "retrieval": arm.retrieval, "merged": arm.merged}
+    del settings["shots"], settings["retrieval"], settings["merged"]
     return settings | {key: value for key, value in own.items() if value}
 
 

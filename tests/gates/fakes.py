@@ -37,7 +37,7 @@ class Scripted:
     ) -> None:
         self._score, self._answer = score, answer
 
-    def load_adapter(self, name: str, folder: Path) -> None:
+    def load_adapter(self, name: str, folder: Path, *, merge: bool = False) -> None:
         raise NotImplementedError
 
     def generate(self, prompts: Sequence[Prompt], *, adapter: str | None, max_new_tokens: int) -> list[Generation]:

@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 
 from tests.tiny import load_tiny, make_generator, make_prompts, train_tiny
-from workbench.errors import AdapterMismatchError
+from workbench.errors import AdapterMismatchError, MergeError
 from workbench.generation import LocalGenerator
 from workbench.generation.decode import decode_greedily
 from workbench.models.prefix import assemble_batch, compute_prefix
@@ -145,3 +145,29 @@ def test_an_answer_of_one_line_ends_before_its_line_break() -> None:
     end = tokenizer.end_of_turn_ids[-1]
     whole = generator._finish(prompt, [*tokenizer.encode("teal"), end], 0.0, 1.0)
     assert (whole.text, whole.stop_reason) == ("teal", StopReason.END)
+
+
+def test_a_merged_adapter_answers_from_inside_the_weights_and_leaves_them_as_they_were(tmp_path: Path) -> None:
+    folder = train_tiny(tmp_path, **LOUD, acts_from="prompt")
+    generator, tokenizer = make_generator()
+    prompts = make_prompts(tokenizer)
+    base = generator.score(prompts, ["teal"] * len(prompts), adapter=None)
+    generator.load_adapter("plain", folder)
+    generator.load_adapter("merged", folder, merge=True)
+    apart = generator.score(prompts, ["teal"] * len(prompts), adapter="plain")
+    together = generator.score(prompts, ["teal"] * len(prompts), adapter="merged")
+    assert together == pytest.approx(apart, abs=1e-3)
+    assert together != apart  # rounded once, into the weights
+    assert generator.generate(prompts, adapter="merged", max_new_tokens=4)
+    assert generator.score(prompts, ["teal"] * len(prompts), adapter=None) == base
+    assert generator.score(prompts, ["teal"] * len(prompts), adapter="plain") == apart
+    generator.score(prompts, ["teal"] * len(prompts), adapter="merged")
+    bare = generator.release()
+    assert not any("lora" in name for name, _ in bare.named_parameters())
+    assert generator.score(prompts, ["teal"] * len(prompts), adapter=None) == base
+
+
+def test_an_adapter_that_acts_from_the_question_is_not_merged(tmp_path: Path) -> None:
+    generator, _ = make_generator()
+    with pytest.raises(MergeError, match="not mergeable: acts from the question on"):
+        generator.load_adapter("reader", train_tiny(tmp_path), merge=True)

@@ -88,6 +88,11 @@ class ArmConfig(Knobs):
         {},
         description="rag: keys of `retrieval` that this arm has its own values of, for example {method: {kind: dense}}",
     )
+    merged: bool = Field(
+        False,
+        description="the adapter answers from inside the base's weights, as it would be served alone: the same answers "
+        "but for rounding, without the adapter's own products; needs acts_from: prompt",
+    )
     control: bool = Field(False, description="shown, never ranked")
 
     @property
@@ -154,6 +159,24 @@ class ExperimentConfig(Knobs):
                 raise ValueError(
                     f"adapter {name!r} has method: pissa, which changes the base's weights, but models.quantize is "
                     f"{self.models.quantize!r}; take method: lora"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _only_a_plain_adapter_is_merged(self) -> ExperimentConfig:
+        for name, arm in self.arms.items():
+            if not arm.merged:
+                continue
+            if arm.adapter is None:
+                raise ValueError(f"arm {name!r} has merged: true, but no adapter; name one, or leave merged out")
+            if self.models.quantize != "none":
+                raise ValueError(f"arm {name!r} has merged: true, but models.quantize is {self.models.quantize!r}")
+            settings = self.training.adapters.get(arm.adapter)
+            trained_here = settings is not None and settings.examples != "trained"
+            if trained_here and self.training.recipe(arm.adapter).acts_from != "prompt":
+                raise ValueError(
+                    f"arm {name!r} has merged: true, but adapter {arm.adapter!r} acts from the question on: merged "
+                    f"weights would read the passages too; set recipe: {{acts_from: prompt}}"
                 )
         return self
 

@@ -6,13 +6,15 @@ the base computed; one that acts from the prompt on has prefixes of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from workbench.generation.decode import decode_greedily, score_continuations
 from workbench.models.adapters import adapter_active, attach_adapter, detach_adapters, read_adapter
 from workbench.models.chat import HfChatTokenizer
+from workbench.models.merging import merged, refuse_unmergeable
 from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix, read_clock
 from workbench.types import Adapter, Generation, Prompt, StopReason
 
@@ -33,16 +35,27 @@ class LocalGenerator:
         self._tokenizer = tokenizer
         self._base_fingerprint = base_fingerprint
         self.adapters: dict[str, Adapter] = {}
+        self._to_merge: set[str] = set()
+        self._merged: tuple[str, ExitStack] | None = None  # the adapter that is inside the weights now, and the way out
         self._end_ids = {tokenizer.end_of_turn_ids[-1], *_own_end_ids(model)}
         self._newline_ids = tokenizer.newline_ids if stop_at_newline else frozenset()
         self._prefix_cache_bytes = prefix_cache_bytes
         self.prefixes = PrefixStore(max_bytes=prefix_cache_bytes, evict=True)
 
-    def load_adapter(self, name: str, folder: Path) -> None:
-        """Make an adapter available under `name`. Raises AdapterMismatchError for another base or template."""
+    def load_adapter(self, name: str, folder: Path, *, merge: bool = False) -> None:
+        """Make an adapter available under `name`; `merge`: it answers from inside the base's weights, as if served so.
+
+        Raises:
+            AdapterMismatchError: another base or template.
+            MergeError: it is to be merged, but acts from the question on.
+        """
         adapter = read_adapter(
             folder, name=name, base_fingerprint=self._base_fingerprint, template_hash=self._tokenizer.template_hash
         )
+        if merge:
+            refuse_unmergeable(adapter)
+            self._to_merge.add(name)
+        self._take_out()
         self._model = attach_adapter(self._model, adapter).eval()
         self.adapters[name] = adapter
 
@@ -53,7 +66,9 @@ class LocalGenerator:
 
     def release(self) -> Any:
         """Take all adapters off, forget the prefixes, and return the bare model."""
+        self._take_out()
         self.adapters.clear()
+        self._to_merge.clear()
         self.prefixes = PrefixStore(max_bytes=self._prefix_cache_bytes, evict=True)
         self._model = detach_adapters(self._model)
         return self._model
@@ -63,9 +78,9 @@ class LocalGenerator:
         if not prompts:
             return []
         prefixes = self._find_prefixes(prompts, adapter)
-        started = read_clock(self._model.device)
-        batch = self._assemble(prefixes, [prompt.suffix_ids for prompt in prompts])
-        with adapter_active(self._model, adapter):
+        with self._active(adapter):
+            started = read_clock(self._model.device)  # merging was done before: whoever serves an arm so does it once
+            batch = self._assemble(prefixes, [prompt.suffix_ids for prompt in prompts])
             rows, entropies = decode_greedily(
                 self._model, batch, end_ids=sorted(self._end_ids | self._newline_ids), max_new_tokens=max_new_tokens
             )
@@ -82,13 +97,32 @@ class LocalGenerator:
         answers = [self._tokenizer.encode(text) for text in texts]
         suffixes = [(*prompt.suffix_ids, *ids) for prompt, ids in zip(prompts, answers, strict=True)]
         batch = self._assemble(self._find_prefixes(prompts, adapter), suffixes)
-        with adapter_active(self._model, adapter):
+        with self._active(adapter):
             return score_continuations(self._model, batch, [len(ids) for ids in answers])
+
+    @contextmanager
+    def _active(self, name: str | None) -> Iterator[None]:
+        """Run the block with adapter `name`; one that is merged stays so until another is wanted."""
+        if self._merged is not None:
+            if self._merged[0] == name:
+                yield
+                return
+            self._take_out()
+        with adapter_active(self._model, name):
+            if name is not None and name in self._to_merge:
+                self._merged = (name, ExitStack())
+                self._merged[1].enter_context(merged(self._model, name))
+            yield
+
+    def _take_out(self) -> None:
+        if self._merged is not None:
+            self._merged[1].close()
+            self._merged = None
 
     def _find_prefixes(self, prompts: Sequence[Prompt], adapter: str | None) -> list[Prefix | None]:
         passport = self.adapters.get(adapter) if adapter is not None else None
         owner = adapter if passport is not None and passport.acts_from == "prompt" else None
-        with adapter_active(self._model, owner):
+        with self._active(owner):
             return [self._compute(owner, prompt.prefix_ids) if prompt.prefix_ids else None for prompt in prompts]
 
     def _assemble(self, prefixes: Sequence[Prefix | None], suffixes: Sequence[Sequence[int]]) -> PrefixedBatch:

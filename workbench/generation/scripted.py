@@ -15,7 +15,7 @@ class ScriptedGenerator:
         self._answer = answer
         self.calls: list[tuple[int, str | None]] = []  # (prompts in the batch, adapter)
 
-    def load_adapter(self, name: str, folder: Path) -> None:
+    def load_adapter(self, name: str, folder: Path, *, merge: bool = False) -> None:
         """Accept any adapter: the script knows them by name."""
 
     def generate(self, prompts: Sequence[Prompt], *, adapter: str | None, max_new_tokens: int) -> list[Generation]:

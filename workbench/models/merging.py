@@ -79,7 +79,7 @@ def compare_merged(model: Any, name: str, probes: Sequence[Sequence[int]]) -> Me
     """
     with adapter_active(model, name):
         apart = read_logits(model, probes)
-        with _merged(model, name):
+        with merged(model, name):
             together = read_logits(model, probes)
     return compare_logits(apart, together)
 
@@ -161,8 +161,8 @@ def _copy_beside_weights(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _merged(model: Any, name: str) -> Iterator[None]:
-    """Run the block with adapter `name` inside the weights.
+def merged(model: Any, name: str) -> Iterator[None]:
+    """Run the block with adapter `name` of a PEFT model inside the weights; after it they are as before, bit for bit.
 
     PEFT's own way back subtracts, which rounds. A safe merge makes new tensors, so the old ones are kept and put back.
     """

@@ -5,13 +5,14 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "workbench"
 FLOORS = (
-    {"types", "decision", "measured", "rows", "filters", "errors", "locking", "processes"},
+    {"types", "decision", "measured", "expected", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware", "metering"},
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"},
     {"retrieval"},
     {
         "languages",
+        "prior",
         "parts",
         "inputs",
         "reporting",

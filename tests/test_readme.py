@@ -115,3 +115,13 @@ def test_the_training_example_is_valid() -> None:
     training = TrainingConfig.model_validate(YAML(typ="safe").load(example)["training"])
     assert len(training.combinations("reader")) == 3
     assert training.recipe("closed_book").keep == "last"
+
+
+def test_the_verdicts_settings_are_an_experiments(tmp_path: Path) -> None:
+    from workbench.config import load_config
+
+    for number, example in enumerate(fenced(section("The verdict"), "yaml")):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(f"name: x\nquestions: {{path: q.jsonl}}\n{example}", encoding="utf-8")
+        assert load_config(path).evaluation.ranked_by == "f1"
+    assert number == 1

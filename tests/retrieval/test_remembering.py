@@ -27,7 +27,7 @@ def test_only_the_same_search_as_the_last_is_not_made_again() -> None:
     assert finder.find("a", k=3) == finder.find("a", k=3)
     assert finder.search("a", k=3) == () and len(inner.asked) == 1
     finder.find("a", k=4)
-    finder.find("a", k=4, scope=Scope(parse_filter("year > 2000"), EVERYTHING.principals))
+    finder.find("a", k=4, scope=Scope(parse_filter({"language": "en"}), EVERYTHING.principals))
     finder.find("b", k=3)
     finder.find("a", k=3)
     assert inner.asked == [("a", 3), ("a", 4), ("a", 4), ("b", 3), ("a", 3)]

@@ -11,7 +11,7 @@ from tests.verdict.test_routing import N, alike, routed, split, study
 from workbench.decision import Outcome
 from workbench.types import Float32
 from workbench.verdict import Study, router_learning
-from workbench.verdict.router_features import EMBEDDING, Vectors
+from workbench.verdict.router_features import EMBEDDING, Seen, Vectors
 from workbench.verdict.router_learning import Lesson, Sight, choose
 from workbench.verdict.router_model import COMPONENTS, QUESTIONS_PER_COMPONENT, fit_router, fit_space
 from workbench.verdict.routing import Routing, route
@@ -81,8 +81,8 @@ def test_what_holds_only_within_a_document_is_not_learnt(together: bool, gains: 
     assert np.mean(won) > 0.2 if gains else np.mean(won) < 0.1
 
 
-def fit_input(vectors: np.ndarray) -> router_learning.Seen:
-    return router_learning.Seen({}, vectors)
+def fit_input(vectors: np.ndarray) -> Seen:
+    return Seen({}, vectors)
 
 
 def test_no_fold_is_fitted_on_a_question_or_document_it_chooses_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_no_fold_is_fitted_on_a_question_or_document_it_chooses_for(monkeypatch:
     fitted: list[set[str]] = []
     asked: list[tuple[set[str], set[str]]] = []
 
-    def spying_fit(seen: router_learning.Seen) -> object:
+    def spying_fit(seen: Seen) -> object:
         fitted.append({groups[int(row[0])] for row in seen.vectors})
         return fit_space(seen)
 
@@ -102,7 +102,7 @@ def test_no_fold_is_fitted_on_a_question_or_document_it_chooses_for(monkeypatch:
         def __init__(self, known: set[str]) -> None:
             self.known = known
 
-        def expect(self, seen: router_learning.Seen) -> np.ndarray:
+        def expect(self, seen: Seen) -> np.ndarray:
             asked.append((self.known, {groups[int(row[0])] for row in seen.vectors}))
             return np.stack([np.ones(len(seen.vectors)), seen.vectors[:, 0] % 2], axis=1)
 

@@ -28,7 +28,7 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing"},
+    | {"adapter_shelf", "auditing", "asking", "routed_arm"},
     {"cli"},
     {"__main__"},
 )

@@ -123,6 +123,23 @@ class Adapters:
             return False
         return self._run.stage_done(f"train-{name}", self._inputs(name, self._recipe(name))) is not None
 
+    def weights(self, name: str) -> list[str] | None:
+        """Return the SHA-256 of each training seed's weights, the own seed first, and train nothing.
+
+        None: some were not trained with the inputs as they are now.
+        """
+        given = self.parts.config.training.adapters[name].folder
+        if given is not None:
+            return [fingerprint_file(given / WEIGHTS)] if (given / WEIGHTS).exists() else None
+        if not self.is_trained(name):
+            return None
+        inputs = self._inputs(name, self._recipe(name))
+        stages = [self._run.stage_done(f"train-{name}", inputs)]
+        for seed in self.seeds(name)[1:]:
+            stages.append(self._run.stage_done(f"train-{name}-seed-{seed}", fingerprint(inputs, seed, "weights")))
+        found = [stage["weights"] for stage in stages if stage is not None]
+        return found if len(found) == len(stages) else None
+
     def folder(self, name: str, *, seed: int | None = None) -> Path:
         """The folder of the adapter that was kept, as PEFT loads it; None: trained with the experiment's own seed."""
         given = self.parts.config.training.adapters[name].folder

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from workbench.adapting import Adapters
+from workbench.asking import Asking
 from workbench.building_costs import build_costs
 from workbench.config import ExperimentConfig, RetrievalConfig, dump_config
 from workbench.contracts import Finder, Strategy
@@ -26,21 +27,22 @@ from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.calibration import summarise_refusals
 from workbench.evaluation.run_race import race_for
-from workbench.evaluation.runner import Arm, answer_questions, refuse
+from workbench.evaluation.runner import Arm, answer_questions
 from workbench.hardware import PeakMemory, made_with
-from workbench.inputs import answer_inputs, fit_inputs, index_inputs
+from workbench.inputs import answer_inputs, fit_inputs, index_inputs, router_inputs
 from workbench.knowledge import Collection
 from workbench.manifest import make_manifest
 from workbench.metering import Meter
 from workbench.parts import Material, Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
-from workbench.prompting import PromptBuilder, read_citations
-from workbench.reporting import RACE, ROUTER, write_decision, write_run_report
+from workbench.prompting import PromptBuilder
+from workbench.reporting import RACE, write_decision, write_run_report
+from workbench.retrieval import LastFound
+from workbench.routed_arm import ROUTER_MODEL, measure_routed_arm
 from workbench.runs import Run, fingerprint, new_folder, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
-from workbench.verdict import ArmRun, Study
-from workbench.verdict.routing import FEWEST, route
+from workbench.verdict.saved_router import SavedRouter, read_router, refuse_stale
 
 CASES = "cases.jsonl"
 
@@ -66,6 +68,7 @@ class Bench:
         self.config = config
         self.run_folder = Run(out or Path("runs") / config.name, lenders=lenders)
         self.parts = Parts(config, self.run_folder.folder, material=material)
+        self._finders: dict[str, LastFound] = {}
 
     def run(self) -> Path:
         """Run every stage that is not up to date and return the path of report.html."""
@@ -200,17 +203,14 @@ class Bench:
         _refuse_several_processes()
         parts, config, run = self.parts, self.config, self.run_folder
         trained = self.train()
-        inputs = answer_inputs(
-            parts,
-            collection=self.index()["fingerprint"],
-            adapters={name: [stage["weights"], *stage["seed_weights"].values()] for name, stage in trained.items()},
-            fit=self.fitted,
+        inputs = self._answer_inputs(
+            {name: [stage["weights"], *stage["seed_weights"].values()] for name, stage in trained.items()}
         )
         answered, _ = run.stage("answer", inputs, self._answer)
         questions, by_id = parts.questions.questions, parts.questions.by_id
         cases = read_lines(run.path(f"answer/{CASES}"), CaseRecord)
         records = [self._score(case, by_id[case.question_id]) for case in cases]
-        records += self._route(records)
+        records += measure_routed_arm(parts, run, records, fitted_on=router_inputs(parts, answers=inputs))
         lines = predictions_lines(records, arms=config.arms, questions=questions)
         summary = summarise(
             records,
@@ -247,6 +247,9 @@ class Bench:
         self._show_race()
         write_decision(run.folder)
         return summary
+
+    def _answer_inputs(self, weights: Mapping[str, Sequence[str]]) -> str:
+        return answer_inputs(self.parts, collection=self.index()["fingerprint"], adapters=weights, fit=self.fitted)
 
     def _show_race(self) -> None:
         """Put what the race stopped beside the records; a run without a race has no such file."""
@@ -303,9 +306,15 @@ class Bench:
             self.parts.generator.load_adapter(name, self._adapters.folder(adapter, seed=seed), merge=merge)
         return name
 
-    def _own_finder(self, retrieval: RetrievalConfig) -> Finder:
-        self.index()
-        return self.parts.build_finder(RetrievalFit(), retrieval)
+    def _finder_of(self, retrieval: RetrievalConfig) -> Finder:
+        """The steps an arm searches by; arms with equal settings share them, and so the last question's passages."""
+        key = fingerprint(retrieval)
+        if key not in self._finders:
+            self.index()
+            own = retrieval != self.config.retrieval
+            finder = self.parts.build_finder(RetrievalFit(), retrieval) if own else self.finder
+            self._finders[key] = LastFound(finder)
+        return self._finders[key]
 
     def _strategy(self, name: str) -> Strategy:
         parts, arm, retrieval = self.parts, self.config.arms[name], self.config.retrieval_of(name)
@@ -315,30 +324,9 @@ class Bench:
             arm,
             retrieval,
             builder=builder,
-            finder=lambda: self.finder if retrieval == self.config.retrieval else self._own_finder(retrieval),
+            finder=lambda: self._finder_of(retrieval),
             gold=lambda: self.parts.gold,
         )
-
-    def _route(self, records: Sequence[CaseRecord]) -> list[CaseRecord]:
-        """Return the routed arm's records, chosen among those of the others, and write what routing brought."""
-        name, path = self.config.routed_arm, self.run_folder.path(ROUTER)
-        path.unlink(missing_ok=True)
-        if name is None:
-            return []
-        arms = {
-            other: ArmRun(other, arm, [record for record in records if record.arm == other], {})
-            for other, arm in self.config.arms.items()
-            if other != name
-        }
-        study = Study(self.parts.questions.by_id, arms, self.config.evaluation, self.config.decision, self.config.seed)
-        routing = route(study)
-        if routing is None:
-            raise ConfigError(
-                f"arm {name!r} is routed, which takes at least {FEWEST} questions that two ranked arms answered, one "
-                f"of them with passages; {len(self.parts.questions.test)} were asked; remove the arm or ask more"
-            )
-        write_atomically(path, routing.report.model_dump_json(indent=1) + "\n")
-        return [record.model_copy(update={"arm": name}) for record in routing.records]
 
     def _score(self, record: CaseRecord, question: Question) -> CaseRecord:
         scores = score_answer(question, record.answer, self.config.prompt.not_found)
@@ -359,26 +347,37 @@ class Bench:
     def ask(self, question: str, *, arm: str) -> Answer:
         """Answer one question with one arm; the adapters it needs must have been trained.
 
+        The routed arm takes the arm that the run's router chooses for this question; `Answer.route` says which and why.
+
         Raises:
             ConfigError: the config has no such arm, or the arm needs to be told where the answer stands.
             MissingModelError: the arm's adapter is not trained for this config.
+            RunMismatchError: the run holds no router, a damaged one, or one fitted on other answers.
         """
-        able = [name for name, one in self.config.arms.items() if one.strategy in ("closed_book", "rag")]
+        able = [name for name, one in self.config.arms.items() if one.strategy in ("closed_book", "rag", "routed")]
         if arm not in able:
             raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(able)}")
-        adapter = self.config.arms[arm].adapter
+        asking = Asking(question, self.parts, strategy=self._strategy, arm=self._ready)
+        return asking.route(self._router()) if arm == self.config.routed_arm else asking.answer(arm)
+
+    def _ready(self, name: str) -> Arm:
+        adapter = self.config.arms[name].adapter
         if adapter and not self._adapters.is_trained(adapter):
             raise MissingModelError(
                 f"adapter {adapter!r} is not trained for this config in {self.run_folder.folder}; "
                 f"train it: workbench train CONFIG --out {self.run_folder.folder}"
             )
-        ready = self._arms(arm, seeds=(self.config.seed,))[0]
-        prompt = ready.strategy.prompt(Question(id="asked", text=question))
-        if prompt.refused:
-            return Answer("asked", prompt, refuse(self.config.prompt.not_found), ())
-        limit = self.config.generation.max_new_tokens
-        generation = self.parts.generator.generate([prompt], adapter=ready.adapter, max_new_tokens=limit)[0]
-        return Answer("asked", prompt, generation, read_citations(generation.text, prompt.hits))
+        return self._arms(name, seeds=(self.config.seed,))[0]
+
+    def _router(self) -> SavedRouter:
+        path = self.run_folder.path(ROUTER_MODEL)
+        router = read_router(path)
+        names = dict.fromkeys(arm.adapter for arm in self.config.arms.values() if arm.adapter is not None)
+        weights = {name: found for name in names if (found := self._adapters.weights(name)) is not None}
+        whole = len(weights) == len(names)
+        inputs = router_inputs(self.parts, answers=self._answer_inputs(weights)) if whole else None
+        refuse_stale(router, path, fitted_on=inputs)
+        return router
 
 
 def _refuse_several_processes() -> None:

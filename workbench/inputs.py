@@ -106,6 +106,13 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Seque
     )
 
 
+def router_inputs(parts: Parts, *, answers: str) -> str:
+    """The answers a router learnt from (their stage's inputs), what ranks them, which arms compete, the seed."""
+    config = parts.config
+    arms = [(name, arm.strategy, arm.control) for name, arm in config.arms.items()]
+    return fingerprint(answers, config.evaluation.ranked_by, config.evaluation.margin, arms, config.seed)
+
+
 def _answering(parts: Parts, arm: ArmConfig) -> dict[str, object]:
     """What decides an arm's answers; what it does not set is left out, so that runs of before keep theirs."""
     settings = arm.model_dump(exclude={"control"})

@@ -39,11 +39,11 @@ from workbench.models import (
     load_tokenizer,
 )
 from workbench.prompting import PromptBuilder
-from workbench.retrieval import FusionFit, Pipeline, best_scores, build_pipeline, fit_method, narrow
+from workbench.retrieval import FusionFit, LastEmbedded, Pipeline, best_scores, build_pipeline, fit_method, narrow
 from workbench.runs import fingerprint
 from workbench.strategies import GoldPassages
 from workbench.training import answer_text, draw
-from workbench.types import EVERYTHING, Document, Frozen, Question, ReadFailure, Split
+from workbench.types import EVERYTHING, Document, Float32, Frozen, Question, ReadFailure, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,15 @@ class Parts:
         return SentenceEmbedder(self.embedder_files, device=self.device_and_dtype[0], backend=backend)
 
     @cached_property
+    def _remembering(self) -> LastEmbedded:
+        return LastEmbedded(self.embedder)
+
+    def embed_question(self, text: str) -> Float32:
+        """Return a question's embedding, shape (D,): the one it was just searched with, bit for bit."""
+        row: Float32 = self._remembering.embed_questions([text])[0]
+        return row
+
+    @cached_property
     def device_and_dtype(self) -> tuple[str, torch.dtype]:
         """Where and in which precision the generator runs."""
         return choose_device_and_dtype(self.config.models)
@@ -244,7 +253,7 @@ class Parts:
         return build_pipeline(
             retrieval or self.config.retrieval,
             self.collection,
-            self.embedder,
+            self._remembering,
             reranker=lambda: self.reranker,
             fit=fit.fusion,
             threshold=fit.threshold.threshold if fit.threshold else None,

@@ -220,13 +220,23 @@ class Citation(Frozen):
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """The arm a router chose for a question. `expected`: each arm's score less what its seconds weigh; may be empty."""
+
+    arm: str
+    expected: Mapping[str, float]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """A question answered: each citation is one of `prompt.hits`."""
+    """A question answered: each citation is one of `prompt.hits`. `route`: None, the arm was named by whoever asked."""
 
     question_id: str
     prompt: Prompt
     generation: Generation
     citations: tuple[Citation, ...]
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)

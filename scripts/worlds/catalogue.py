@@ -76,6 +76,16 @@ WORLDS: tuple[World, ...] = (
         routed=True,
     ),
     World(
+        "topics_apart",
+        "half the questions need passages, half the trained format; only what a question is about tells them apart",
+        frozenset({"routed"}),
+        (
+            Topic("fact", 1, {"base": 0.03, "rag": 0.75, "lora": 0.05, "rag_lora": 0.35, "rag_reader": 0.4}),
+            Topic("form", 1, {"base": 0.05, "rag": 0.05, "lora": 0.8, "rag_lora": 0.35, "rag_reader": 0.1}),
+        ),
+        routed=True,
+    ),
+    World(
         "nothing_to_route",
         "passages are best whatever the question: a router must see that, and is dearer to build",
         frozenset({"rag"}),

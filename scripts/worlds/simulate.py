@@ -18,12 +18,15 @@ from workbench.config import ArmConfig, EvaluationConfig
 from workbench.evaluation import score_answer
 from workbench.types import CaseCosts, CaseRecord, HitRecord, Question, Span, Split
 from workbench.verdict import ArmRun, Study
+from workbench.verdict.router_features import Vectors
 from workbench.verdict.routing import ROUTED, route
 from worlds.nouns import ARMS, Topic, World
 
 NOT_FOUND = "not in the documents"
 SEED_SPREAD = 0.05  # of a trained arm's skill between training seeds, in probits
 ELSE = 0.02  # skill of an arm that a topic does not name
+DIMENSION = 64  # of a question's embedding
+TOPIC_SPREAD = 2.0  # of the embeddings of one topic, in lengths of the topic's own direction
 WORDS = ("amber", "basalt", "cedar", "delta", "ember", "fjord", "garnet", "hazel", "indigo", "jasper", "kelp", "larch")
 
 
@@ -60,7 +63,7 @@ def simulate(world: World, seed: int) -> Study:
 
 
 def _with_router(study: Study, world: World) -> Study:
-    routing = route(study)
+    routing = route(study, vectors=_vectors(study))
     assert routing is not None
     prices = [world.prices[name] for name in world.arms]
     index, train = max(price.index for price in prices), sum(price.train for price in prices)
@@ -68,6 +71,18 @@ def _with_router(study: Study, world: World) -> Study:
     return replace(
         study, arms={**study.arms, ROUTED: ArmRun(ROUTED, ArmConfig(strategy="routed"), routing.records, build)}
     )
+
+
+def _vectors(study: Study) -> Vectors:
+    """Return unit embeddings, by draws of their own: questions of one topic point roughly the same way."""
+    kinds = sorted({question.kind for question in study.questions.values()})
+    draws = np.random.default_rng([study.seed, DIMENSION])
+    middles = dict(zip(kinds, draws.standard_normal((len(kinds), DIMENSION)), strict=True))
+    rows = {}
+    for id_, question in study.questions.items():
+        row = middles[question.kind] + TOPIC_SPREAD * draws.standard_normal(DIMENSION)
+        rows[id_] = (row / np.linalg.norm(row)).astype(np.float32)
+    return Vectors(rows, seconds=0.01)
 
 
 def _question(number: int, topic: Topic, draws: np.random.Generator) -> Question:

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from tests.verdict.studies import make_study
 from workbench.decision import Outcome
 from workbench.types import CaseRecord
 from workbench.verdict import ArmRun, Study
-from workbench.verdict.router_features import FEATURES, read_features
+from workbench.verdict.router_features import DRAFT, FEATURES, read_features
 from workbench.verdict.routing import Routing, route
 
 N = 200
@@ -79,8 +81,19 @@ def test_features_of_other_questions_gain_nothing() -> None:
     assert report.gap_closed is not None and abs(report.gap_closed.value) < 0.15
 
 
+def drafted(made: Study, seed: int) -> Study:
+    """The study, where the base's entropy alone tells kinds apart: 0.5 nats or 2.5."""
+    draws = random.Random(seed)
+    entropies = [0.5 + 2 * (draws.random() < 0.5) for _ in range(N)]  # as `study` draws kinds
+    records = [
+        record.model_copy(update={"entropy": entropies[int(record.question_id[1:])]})
+        for record in made.arms["base"].records
+    ]
+    return replace(made, arms={**made.arms, "base": replace(made.arms["base"], records=records)}, _scores={})
+
+
 def test_records_are_the_chosen_arms_and_pay_for_what_was_looked_at() -> None:
-    made = study(split, 2)
+    made = drafted(study(split, 2, told=False), 2)
     routing = routed(made)
     paid = Counter(round(record.costs.seconds, 6) for record in routing.records if record.costs is not None)
     # rag 0.5 s, lora 0.21 s, each with the base's draft of 0.2 s
@@ -89,7 +102,21 @@ def test_records_are_the_chosen_arms_and_pay_for_what_was_looked_at() -> None:
         assert record.costs is not None and record.arm == "routed"
         chosen = made.arms["rag" if record.costs.seconds > 0.5 else "lora"].records[int(record.question_id[1:])]
         assert (record.answer, record.scores, record.hits) == (chosen.answer, chosen.scores, chosen.hits)
-    assert routing.report.features == FEATURES
+    assert routing.report.features == FEATURES and routing.router.draft == "base"
+
+
+def test_a_draft_that_tells_nothing_is_not_paid_for() -> None:
+    routing = routed(study(split, 2))
+    paid = {round(record.costs.seconds, 6) for record in routing.records if record.costs is not None}
+    assert paid == {0.5, 0.21}
+    assert routing.router.draft is None and not set(DRAFT) & set(routing.router.features)
+
+
+def test_a_router_that_falls_back_has_looked_at_nothing() -> None:
+    made = study(lambda draws, _: (1.0, float(draws.random() < 0.2)), 0, told=False)
+    routing = routed(made)
+    assert {record.costs.seconds for record in routing.records if record.costs is not None} == {0.5}
+    assert routing.router.always == "rag" and routing.router.features == ()
 
 
 def test_it_looks_at_nothing_that_is_known_only_afterwards() -> None:
@@ -98,7 +125,10 @@ def test_it_looks_at_nothing_that_is_known_only_afterwards() -> None:
         id_: question.model_copy(update={"answers": ("other",), "relevant": (), "split": None, "kind": "x"})
         for id_, question in made.questions.items()
     }
-    assert read_features(replace(made, questions=blind)).rows == read_features(made).rows
+    seen, then = read_features(made), read_features(replace(made, questions=blind))
+    assert seen is not None and then is not None and seen.names == then.names == FEATURES
+    for name in FEATURES:
+        np.testing.assert_array_equal(seen.seen.named[name], then.seen.named[name])
 
 
 def test_the_same_study_is_routed_alike_and_few_questions_are_not() -> None:

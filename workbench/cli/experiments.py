@@ -95,9 +95,11 @@ def ask(
     out: Out = None,
     overrides: Overrides = [],  # noqa: B006
 ) -> None:
-    """Answer one question with one arm and show the passages it read."""
+    """Answer one question with one arm and show the passages it read; a routed arm says which it chose, and why."""
     answer = open_bench(config, out, overrides).ask(question, arm=arm)
     typer.echo(answer.generation.text)
+    if answer.route is not None:
+        typer.echo(f"arm {answer.route.arm}: {answer.route.why}", err=True)
     cited = {citation.number for citation in answer.citations}
     for number, hit in enumerate(answer.prompt.hits, start=1):
         mark = "*" if number in cited else " "

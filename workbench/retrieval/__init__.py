@@ -26,6 +26,7 @@ from workbench.retrieval.fusion import (
 )
 from workbench.retrieval.lexical import LexicalRetriever
 from workbench.retrieval.pipeline import Pipeline, best_scores, narrow
+from workbench.retrieval.remembering import LastEmbedded, LastFound
 from workbench.retrieval.rerank import RerankRetriever
 from workbench.types import EVERYTHING, Question, Scope
 
@@ -37,6 +38,8 @@ __all__ = [
     "Expansion",
     "FusionFit",
     "FusionRetriever",
+    "LastEmbedded",
+    "LastFound",
     "LexicalRetriever",
     "Pipeline",
     "RerankRetriever",

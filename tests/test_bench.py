@@ -108,6 +108,17 @@ def test_a_merged_arm_gives_the_answers_of_the_plain_one(experiment: Path, tmp_p
     assert any(found["plain", question] != found["merged", question] for question in asked)  # rounded into the weights
 
 
+def test_gates_are_shown_and_damaged_ones_told(finished: tuple[Path, Path], tmp_path: Path) -> None:
+    out = shutil.copytree(finished[1], tmp_path / "out")
+    assert "Checked after training" not in write_run_report(out).read_text()  # they were off in this run
+    folder = next(out.glob("train-*")) / "adapter"
+    (folder / "gates.json").write_text('{"results": [{"name": "stops", "status": "pass", "says": "All ended."}]}')
+    assert "All ended." in write_run_report(out).read_text()
+    (folder / "gates.json").write_text("{}")
+    with pytest.raises(RunMismatchError, match=r"gates\.json is damaged .*workbench train CONFIG"):
+        write_run_report(out)
+
+
 def test_a_routed_arm_needs_forty_questions_and_says_so(experiment: Path, tmp_path: Path) -> None:
     arms = "arms={base: {strategy: closed_book}, rag: {strategy: rag}, routed: {strategy: routed}}"
     with pytest.raises(ConfigError, match="at least 40 questions"):

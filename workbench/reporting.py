@@ -44,6 +44,7 @@ FRESHNESS, SCALING, LEARNING_CURVE = (
     "learning_curve.json",
 )  # of series, where measured
 RACE = "race.json"  # which arms stopped early and why, where they raced
+GATES = "gates.json"  # in an adapter's folder
 ROUTER = "router.json"  # what choosing an arm per question brought, where an arm is routed
 
 
@@ -157,12 +158,29 @@ def read_run(folder: Path) -> ReportData:
             for passage in read_lines(folder / "passages.jsonl", PassageRecord)
         },
         curves=training,
+        gates={name: found for name in training if (found := _read_gates(folder, name))},
         failures=[ReadFailure(**failure) for failure in summary["failures"]],
         freshness=_read_if_there(folder / FRESHNESS, FreshnessReport, "freshness"),
         scaling=_read_if_there(folder / SCALING, ScalingReport, "scaling"),
         learning=_read_if_there(folder / LEARNING_CURVE, LearningReport, "learning-curve"),
         race=_read_if_there(folder / RACE, RaceReport, "evaluate"),
     )
+
+
+def _read_gates(folder: Path, adapter: str) -> list[dict[str, Any]]:
+    """Return what the gates said of an adapter; [] where they did not run, or its folder is gone."""
+    path = folder / f"train-{adapter}" / "adapter" / GATES
+    if not path.exists():
+        return []
+    try:
+        results: list[dict[str, Any]] = [
+            {key: one[key] for key in ("name", "status", "says")} for one in _read_json(path)["results"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunMismatchError(
+            f"{path} is damaged ({error}); make it again: workbench train CONFIG --out {folder}"
+        ) from error
+    return results
 
 
 def is_finished(folder: Path) -> bool:

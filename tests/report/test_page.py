@@ -208,3 +208,11 @@ def test_a_race_is_told_with_what_it_does_to_scores() -> None:
     assert "worse than lora" in page and "40 of 160" in page and "+25.0" in page
     assert "the scores of rag rest on the questions before they stopped" in page
     assert "The race: arms" not in render_page(sample())
+
+
+def test_methods_and_gates_are_told() -> None:
+    gate = {"name": "known facts", "status": "warn", "says": "Of 40 facts <some> were lost."}
+    page = render_page(replace(sample(), gates={"reader": [gate]}))
+    assert "Of 40 facts &lt;some&gt; were lost." in page and "known facts" in page
+    assert "answers are greedy" in page and "Holm" in page
+    assert "Checked after training" not in sample_page()

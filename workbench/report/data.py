@@ -24,6 +24,7 @@ class ReportData:
         decision: the verdict (decision.json); None: a run of before there was one.
         freshness, scaling, learning: what series of runs measured; None: they were not run.
         race: which arms stopped early (race.json); None: every arm answered every question.
+        gates: by adapter, what each gate said after its training: {"name", "status", "says", ...}.
         curves: by adapter, {"steps": [{"step", "loss"}, ...], "held_out": [the same]}, loss in nats a token.
     """
 
@@ -36,6 +37,7 @@ class ReportData:
     passages: Mapping[tuple[str, int, int], str] = field(default_factory=dict)
     decision: Decision | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
+    gates: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     failures: Sequence[ReadFailure] = ()
     freshness: FreshnessReport | None = None
     scaling: ScalingReport | None = None

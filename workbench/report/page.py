@@ -36,6 +36,7 @@ from workbench.report.figures import (
     unplaced_note,
 )
 from workbench.report.findings import lead_sentence, refusal_sentences
+from workbench.report.methods import methods
 from workbench.report.plots import arm_colours, plot_forest, plot_loss, plot_quality_against_cost, plot_retrieval
 from workbench.report.race import race_table
 from workbench.report.rows import (
@@ -75,6 +76,7 @@ def render_page(data: ReportData) -> str:
             splits=[_split_view(summary, split) for split in SPLIT_NAMES],
             losses=[(adapter, Markup(plot_loss(adapter, curve))) for adapter, curve in data.curves.items()],
             held_out=summary["loss"],
+            gates=[(adapter, gate) for adapter, results in data.gates.items() for gate in results],
             retrieval=retrieval_table(summary),
             retrieval_plot=Markup(plot_retrieval(summary)),
             costs=cost_table(summary),
@@ -85,6 +87,7 @@ def render_page(data: ReportData) -> str:
             n_not_shown=n_not_shown,
             filters=count_filters(cases),
             series=_series_view(data, colours),
+            methods=methods(data),
             threats=threats(data),
             failures=data.failures,
             refusals=refusal_sentences(summary),

@@ -55,7 +55,7 @@ class PairRow:
 
     @property
     def decided(self) -> bool:
-        """Whether the interval leaves 0 out and p agrees: where few questions differ, the bootstrap alone is too sure.
+        """Whether the interval leaves 0 out and p agrees: where few questions differ, an interval alone is too sure.
 
         The smallest p of m differing questions is 2^(1-m): five of them decide nothing at 95 %, whatever they say.
         """

@@ -120,7 +120,7 @@ def test_components_are_few_whitened_and_blind_to_directions_without_spread() ->
     space = fit_space(fit_input(vectors))
     assert len(space.components) == min(COMPONENTS, 90 // QUESTIONS_PER_COMPONENT)
     columns = space.columns(fit_input(vectors))
-    np.testing.assert_allclose(np.cov(columns.T), np.eye(COMPONENTS), atol=0.1)  # clipping takes a little
+    np.testing.assert_allclose(np.cov(columns.T), np.eye(len(space.components)), atol=0.1)  # clipping takes a little
     same: Float32 = np.ones((50, 30), dtype=np.float32)
     assert fit_space(fit_input(same.astype(float))).components == ()
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from workbench.types import Frozen
 from workbench.verdict.router_features import EMBEDDING, Floats, Seen
 
-COMPONENTS = 8  # of the embedding at most ...
+COMPONENTS = 32  # of the embedding at most ...
 QUESTIONS_PER_COMPONENT = 10  # ... and one for so many training questions
 LEAST_SPREAD = 1e-6  # of a component: whitening would blow up a direction in which the questions do not differ
 FARTHEST = 4.0  # standard deviations: a question unlike all that were measured is not extrapolated to any further
@@ -134,8 +134,8 @@ def _reduce(vectors: Floats) -> tuple[Row, tuple[Row, ...]]:
     wanted = min(COMPONENTS, n // QUESTIONS_PER_COMPONENT, dimension)
     if not wanted or vectors.std(axis=0).max() < LEAST_SPREAD:
         return (), ()
-    # By the covariance's eigenvectors: exact, no draw, and quick for hundreds of dimensions.
-    found = PCA(wanted, svd_solver="covariance_eigh").fit(vectors)
+    # Seeded by a constant, so equal questions give equal bytes; an exact solver takes several times as long.
+    found = PCA(wanted, svd_solver="randomized", random_state=0).fit(vectors)
     spread = np.sqrt(np.maximum(found.explained_variance_, 0.0))
     kept = spread > LEAST_SPREAD
     return tuple(map(float, found.mean_)), _rows(found.components_[kept] / spread[kept, None])

@@ -47,6 +47,8 @@ def route(study: Study, *, vectors: Vectors | None = None, fitted_on: str = "") 
         vectors: the questions' embeddings; None: routers do not look at them.
         fitted_on: fingerprint of the answers and of what ranks them, kept in the router.
     """
+    from threadpoolctl import threadpool_limits
+
     whole = read_features(study, vectors)
     arms = tuple(name for name, arm in study.ranked.items() if arm.settings.strategy != "routed")
     # What the corpus cannot answer is asked as well, and saying so is what counts there.
@@ -58,15 +60,18 @@ def route(study: Study, *, vectors: Vectors | None = None, fitted_on: str = "") 
         return None
     table = np.array([[fmean(scores[name][id_]) for name in arms] for id_ in features.ids])  # (Q, A)
     lesson = _lesson(study, arms, features, table)
+    # Fits of milliseconds: BLAS threads that wait for each other on busy cores made them a hundred times as long.
+    with threadpool_limits(limits=1):
+        learned, choices = learn(lesson, study.seed), choose(lesson, study.seed)
     router = make_router(
-        learn(lesson, study.seed),
+        learned,
         arms=arms,
         best=arms[lesson.best],
         features=features,
         metric=study.evaluation.ranked_by,
         fitted_on=fitted_on,
     )
-    return _conclude(study, arms, choose(lesson, study.seed), table=table, features=features, router=router)
+    return _conclude(study, arms, choices, table=table, features=features, router=router)
 
 
 def _lesson(study: Study, arms: Sequence[str], features: Features, table: Floats) -> Lesson:

@@ -134,3 +134,14 @@ def test_never_is_a_crossover_and_costs_of_updates_count() -> None:
     assert found["base", "rag"] is None  # dearer to build and dearer to ask
     lora = found["rag", "lora"]
     assert lora is not None and lora.value == pytest.approx((290 + 100 * 290) / 0.29)
+
+
+def test_costs_that_round_alike_are_told_with_the_digits_that_differ() -> None:
+    seconds = {**SECONDS, "rag": 0.5, "rag_lora": 0.5004}
+    scores = {"rag": shares(400, (200, 1.0)), "rag_lora": shares(400, (200, 1.0))}
+    build: dict[str, dict[str, float]] = {name: {} for name in SECONDS}
+    told = decide(make_study(scores, seconds=seconds, build=build)).recommendation
+    (other,) = [one for one in told.standings if one.arm == "rag_lora"]
+    assert other.reason == (
+        "as good as rag and dearer: 0.1389 hours of this machine a month against 0.139 hours of this machine"
+    )

@@ -18,6 +18,7 @@ from workbench.verdict.costs import in_money
 from workbench.verdict.pairs import split_shares
 from workbench.verdict.study import Study
 
+MOST_DIGITS = 5
 PLACE_AFTER_RACE = {"worse": "worse", "dominated": "dominated", "dearer": "equivalent"}
 SCORE_NAMES = {"f1": "F1", "exact_match": "EM", "contains": "contains"}
 
@@ -183,14 +184,17 @@ class _Words:
             return "its cost was not measured"
         return f"{_amount(self.field.costs[arm].seconds_mean)} s a question, {self._month(arm)} a month"
 
-    def _month(self, arm: str) -> str:
+    def _month(self, arm: str, digits: int = 2) -> str:
         money = in_money(self._monthly(arm), self.study.wishes)
         if money is not None:
-            return f"{money:,.2f} {self.study.wishes.currency}"
-        return f"{_amount(self._monthly(arm) / 3600)} hours of this machine"
+            return f"{money:,.{digits}f} {self.study.wishes.currency}"
+        return f"{_amount(self._monthly(arm) / 3600, digits)} hours of this machine"
 
     def _costs(self, arm: str, others: Sequence[str]) -> str:
-        return f"{self._month(arm)} a month against {', '.join(self._month(one) for one in others)}"
+        # As many digits as it takes to tell them apart: "0.13 against 0.13" explains nothing.
+        told = [[self._month(one, digits) for one in (arm, *others)] for digits in range(2, MOST_DIGITS + 1)]
+        ours, *theirs = next((row for row in told if row[0] not in row[1:]), told[0])
+        return f"{ours} a month against {', '.join(theirs)}"
 
     def _is_out(self, arm: str) -> bool:
         return arm in self.choice.excluded or arm in self.choice.lost
@@ -237,5 +241,5 @@ def _p(value: float) -> str:
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
-def _amount(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+def _amount(value: float, digits: int = 2) -> str:
+    return f"{value:,.{digits - 2}f}" if value >= 100 else f"{value:.{digits}g}"

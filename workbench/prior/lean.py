@@ -69,7 +69,7 @@ def _wishes(wishes: DecisionConfig, figures: Figures) -> Iterator[Criterion]:
     if rate >= OFTEN:
         reason = "an index follows in seconds, weights are trained again"
         yield Criterion(name="updates", figure=f"{rate:g} a month", arms=("rag", "rag_reader"), weight=2, reason=reason)
-    else:
+    elif "updates_per_month" in wishes.model_fields_set:  # a wish left at its default was not told
         reason = "what stands still may be trained in once"
         yield Criterion(name="updates", figure=f"{rate:g} a month", arms=("lora",), weight=0.5, reason=reason)
     if wishes.max_seconds is not None:

@@ -110,8 +110,9 @@ class LocalGenerator:
             self._take_out()
         with adapter_active(self._model, name):
             if name is not None and name in self._to_merge:
-                self._merged = (name, ExitStack())
-                self._merged[1].enter_context(merged(self._model, name))
+                way_out = ExitStack()
+                way_out.enter_context(merged(self._model, name))
+                self._merged = (name, way_out)  # not before: a merge that fails has to fail again
             yield
 
     def _take_out(self) -> None:

@@ -5,7 +5,7 @@ Each promise names the empty case. Tests of a room run every implementation in i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,8 @@ from workbench.types import (
     Chunk,
     Document,
     EmbedderIdentity,
+    EngineLoad,
+    Event,
     Float32,
     Found,
     Generation,
@@ -22,6 +24,7 @@ from workbench.types import (
     Prompt,
     Question,
     Ranking,
+    Sampling,
     Scope,
 )
 
@@ -113,6 +116,45 @@ class Generator(Protocol):
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str], *, adapter: str | None) -> list[float]:
         """Return for each prompt the log-probability of its text: nats a token, averaged, end-of-turn left out."""
+
+
+class Ticket(Protocol):
+    """An answer under way."""
+
+    def cancel(self) -> None:
+        """Give the answer up within one decoding step; its last event is a Failure. Given up or done already: nothing."""
+
+
+class Engine(Protocol):
+    """Prompts of many users to texts, each piece as it comes."""
+
+    def submit(
+        self,
+        prompt: Prompt,
+        *,
+        adapter: str | None,
+        sampling: Sampling,
+        deadline: float,
+        on_event: Callable[[Event], None],
+    ) -> Ticket:
+        """Begin an answer, or put it in the queue; return at once. Safe to call from any thread.
+
+        Args:
+            deadline: `time.monotonic()` at which the answer is given up with a Failure of DeadlineError.
+            on_event: called from the engine's thread with each piece and, last, the Generation or Failure; the pieces'
+                texts, joined, are the generation's text. It must not block, and what it raises is logged and lost.
+
+        Raises:
+            QueueFullError: as many wait as may; nothing was begun.
+            AdapterMismatchError: no adapter of this name is loaded.
+        """
+
+    @property
+    def load(self) -> EngineLoad:
+        """What the engine is doing now."""
+
+    def close(self, *, drain_seconds: float) -> None:
+        """Take nothing new, let what runs end for `drain_seconds`, give up the rest, and end the engine's thread."""
 
 
 class Strategy(Protocol):

@@ -113,3 +113,27 @@ class RunMismatchError(WorkbenchError, ValueError):
 
 class MissingCollectionError(WorkbenchError, FileNotFoundError):
     """A folder holds no collection yet; the message names the command that makes one."""
+
+
+class QueueFullError(WorkbenchError, RuntimeError):
+    """The server has as many requests waiting as it takes on; `retry_after` says in how many seconds to come again."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeadlineError(WorkbenchError, TimeoutError):
+    """An answer was not done in the time it was given."""
+
+
+class GivenUpError(WorkbenchError, RuntimeError):
+    """An answer was cancelled: whoever asked went away, or the server is stopping."""
+
+
+class RemoteEngineError(WorkbenchError, ConnectionError):
+    """The server that generates elsewhere cannot be reached, or answered with an error; the message holds both."""
+
+
+class AccessError(WorkbenchError, PermissionError):
+    """A key is missing, unknown, revoked, or its role does not allow what was asked."""

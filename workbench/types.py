@@ -188,6 +188,7 @@ class StopReason(StrEnum):
 
     END = "end"  # the model ended its turn
     NEWLINE = "newline"  # generation.stop_at_newline, and the model began a second line
+    STOP = "stop"  # one of the texts that whoever asked named
     LENGTH = "length"  # max_new_tokens reached
     REFUSED = "refused"  # not generated: retrieval.threshold says that the documents do not hold the answer
 
@@ -202,6 +203,45 @@ class Generation:
     seconds: float
     stop_reason: StopReason
     entropy: float | None = None  # of the choice of each new token, averaged, in nats; None: not measured
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the tokens of one answer are chosen, and when it ends. Temperature 0 is greedy: ties go to the lower id."""
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0  # in (0, 1]: the smallest set of tokens that holds this much of the probability
+    seed: int | None = None  # None: another answer each time, where the temperature is above 0
+    stop: tuple[str, ...] = ()  # texts before which the answer ends
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of an answer under way: whole characters, never a part of a stop text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An answer that will not come, and why; what was sent of it before stays sent."""
+
+    error: Exception
+
+
+Event = Piece | Generation | Failure  # of an answer under way; the last is a Generation or a Failure, and only the last
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """What an engine is doing, and what it has done since it was made."""
+
+    running: int
+    waiting: int
+    slots: int
+    prompt_tokens: int = 0  # read, those of shared prefixes counted once
+    new_tokens: int = 0
 
 
 class Frozen(BaseModel):

@@ -32,6 +32,7 @@ from workbench.config.knowledge import (
 from workbench.config.load import dump_config, load_config, load_library_config
 from workbench.config.racing import RacingConfig
 from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
+from workbench.config.serving import ServingConfig
 from workbench.config.training import AdapterConfig, RecipeConfig, TrainingConfig
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "RetrievalConfig",
     "RetrieverConfig",
     "ScalingConfig",
+    "ServingConfig",
     "SplitConfig",
     "TrainingConfig",
     "WriterConfig",

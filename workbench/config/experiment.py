@@ -26,6 +26,7 @@ from workbench.config.knowledge import (
 )
 from workbench.config.racing import RacingConfig
 from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
+from workbench.config.serving import ServingConfig
 from workbench.config.training import TrainingConfig
 
 
@@ -150,6 +151,7 @@ class ExperimentConfig(Knobs):
     freshness: FreshnessConfig = FreshnessConfig()
     scaling: ScalingConfig = ScalingConfig()
     learning_curve: LearningCurveConfig = LearningCurveConfig()
+    serving: ServingConfig = ServingConfig()
     arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)
 
     @model_validator(mode="after")

@@ -122,7 +122,7 @@ class Ticket(Protocol):
     """An answer under way."""
 
     def cancel(self) -> None:
-        """Give the answer up within one decoding step; its last event is a Failure. Given up or done already: nothing."""
+        """Give the answer up within one decoding step; its last event is a Failure. Done already: nothing."""
 
 
 class Engine(Protocol):

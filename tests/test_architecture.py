@@ -24,6 +24,7 @@ FLOORS = (
         "trials",
         "adapting",
         "building_costs",
+        "indexing",
         "manifest",
         "bench",
         "series",

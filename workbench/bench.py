@@ -6,40 +6,33 @@ when nothing changed: index → train → answer → score → report.
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
-
-from tqdm import tqdm
+from typing import Any
 
 from workbench.adapting import Adapters
 from workbench.asking import Asking
 from workbench.building_costs import build_costs
 from workbench.config import ExperimentConfig, RetrievalConfig, dump_config
 from workbench.contracts import Finder, Strategy
-from workbench.corpus import chunk_documents, cutter_version
 from workbench.curation import Progress as Progressing
 from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.calibration import summarise_refusals
 from workbench.evaluation.run_race import race_for
 from workbench.evaluation.runner import Arm, answer_questions
-from workbench.hardware import PeakMemory, made_with
-from workbench.inputs import answer_inputs, fit_inputs, index_inputs, router_inputs
-from workbench.knowledge import Collection
+from workbench.hardware import made_with
+from workbench.indexing import bring_in_line
+from workbench.inputs import answer_inputs, fit_inputs, router_inputs
 from workbench.manifest import make_manifest
-from workbench.metering import Meter
 from workbench.parts import Material, Parts, RetrievalFit
-from workbench.processes import process_count, process_rank
+from workbench.processes import process_count
 from workbench.prompting import PromptBuilder
 from workbench.reporting import RACE, write_decision, write_run_report
 from workbench.retrieval import LastFound
 from workbench.routed_arm import ROUTER_MODEL, measure_routed_arm
-from workbench.runs import Run, fingerprint, new_folder, read_lines, to_lines, write_atomically, write_json
+from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, PassageRecord, Question
 from workbench.verdict.saved_router import SavedRouter, read_router, refuse_stale
@@ -83,10 +76,7 @@ class Bench:
 
     def update_index(self) -> tuple[dict[str, Any], bool]:
         """Bring the collection in line with the corpus; return what the stage recorded, and whether it was reused."""
-        self._borrow_a_collection()
-        self._forget_a_lost_collection()
-        before = self.run_folder.last_result("index") or {"seconds_in_all": 0.0, "joules_in_all": 0.0}
-        return self.run_folder.stage("index", index_inputs(self.parts), lambda _: self._index(before))
+        return bring_in_line(self.parts, self.run_folder)
 
     @cached_property
     def _indexed(self) -> dict[str, Any]:
@@ -95,63 +85,6 @@ class Bench:
     def index(self) -> dict[str, Any]:
         """Bring the collection in line with the corpus; only new and changed chunks are embedded."""
         return self._indexed
-
-    def _borrow_a_collection(self) -> None:
-        """Begin with a lender's collection where there is none yet: only what differs is embedded."""
-        folder, identity = self.parts.collection_folder, self.parts.embedder.identity
-        if not self.run_folder.lenders or Collection.exists(folder):
-            return
-        for lender in self.run_folder.lenders:
-            if Collection.exists(lender / folder.name):
-                with Collection.open(lender / folder.name, index=self.config.index) as lent:
-                    same = lent.identity == identity
-                if same:
-                    with new_folder(folder) as copied:
-                        shutil.copytree(lender / folder.name, copied, dirs_exist_ok=True)
-                    return
-
-    def _forget_a_lost_collection(self) -> None:
-        """A stage that is done is worth nothing if its collection was removed or replaced."""
-        done = self.run_folder.last_result("index")
-        if done is None or process_rank() > 0:
-            return
-        if Collection.exists(self.parts.collection_folder):
-            with Collection.open(self.parts.collection_folder, index=self.config.index) as collection:
-                if collection.fingerprint == done["fingerprint"]:
-                    return
-        self.run_folder.forget("index")
-
-    def _index(self, before: Mapping[str, Any]) -> dict[str, Any]:
-        parts, started = self.parts, time.perf_counter()
-        embedder = parts.embedder
-        chunk = partial(chunk_documents, offsets=embedder, config=self.config.chunking)
-        folder = parts.collection_folder
-        find = Collection.open if Collection.exists(folder) else Collection.create
-        with (
-            Meter() as meter,
-            PeakMemory() as peak,
-            find(folder, embedder.identity, index=self.config.index) as collection,
-            tqdm(desc="embed") as bar,
-        ):
-            report = collection.update(
-                parts.corpus.documents,
-                chunk,
-                embedder.embed_documents,
-                settings=fingerprint(self.config.chunking, cutter_version()),
-                on_progress=partial(_show_progress, bar),
-            )
-            seconds = time.perf_counter() - started
-            stage = {
-                "fingerprint": collection.fingerprint,
-                "update": asdict(report),
-                "events": list(collection.events),
-                "seconds": seconds,
-                "seconds_in_all": before.get("seconds_in_all", 0.0) + seconds,
-                "peak_bytes": peak.rss_bytes,
-            }
-        spent = [meter.joules, before.get("joules_in_all")]
-        known = [joules for joules in spent if joules is not None]
-        return stage | {"joules_in_all": sum(known) if len(known) == len(spent) else None}
 
     # -- fit -----------------------------------------------------------------------------------------------------------
 
@@ -386,8 +319,3 @@ def _refuse_several_processes() -> None:
             f"only training runs in several processes, and {process_count()} were launched; launch `workbench train`, "
             f"then run the rest without a launcher: it takes the trained adapters as they are"
         )
-
-
-def _show_progress(bar: tqdm[NoReturn], done: int, total: int) -> None:
-    bar.total = total
-    bar.update(done - bar.n)

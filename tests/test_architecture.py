@@ -29,7 +29,7 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing", "asking", "routed_arm"},
+    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm"},
     {"cli"},
     {"__main__"},
 )

@@ -12,7 +12,7 @@ from workbench.contracts import Strategy
 from workbench.evaluation.runner import Arm, refuse
 from workbench.parts import Parts
 from workbench.prompting import read_citations
-from workbench.types import Answer, Float32, Generation, Prompt, Question
+from workbench.types import Answer, Float32, Generation, Prompt, Question, Route
 from workbench.verdict.router_features import DRAFT, EMBEDDING, Seen, of_draft, of_hits, of_question, stack
 from workbench.verdict.saved_router import SavedRouter
 
@@ -24,12 +24,14 @@ class Asking:
     Attributes:
         strategy: name of an arm → how it makes prompts; its adapter is not touched.
         arm: name of an arm → it, ready to answer.
+        generate: prompt, adapter → what the model says, greedily and to the experiment's limit.
     """
 
     question: str
     parts: Parts
     strategy: Callable[[str], Strategy]
     arm: Callable[[str], Arm]
+    generate: Callable[[Prompt, str | None], Generation]
     _answers: dict[str, Answer] = field(default_factory=dict)
 
     def answer(self, name: str) -> Answer:
@@ -43,14 +45,21 @@ class Asking:
 
     def route(self, router: SavedRouter) -> Answer:
         """Answer with the arm that `router` chooses; the search and the draft are not done twice."""
-        chosen = router.choose(self._look(router) if router.features else None)
+        chosen = self.choose(router)
         return replace(self.answer(chosen.arm), route=chosen)
+
+    def choose(self, router: SavedRouter) -> Route:
+        """Return the arm that `router` chooses; nothing but the draft it may look at is generated."""
+        return router.choose(self._look(router) if router.features else None)
+
+    def drafted(self, name: str) -> Answer | None:
+        """Return what arm `name` answered while the router looked, if it did."""
+        return self._answers.get(name)
 
     def _generate(self, prompt: Prompt, adapter: str | None) -> Generation:
         if prompt.refused:
             return refuse(self.parts.config.prompt.not_found)
-        limit = self.parts.config.generation.max_new_tokens
-        return self.parts.generator.generate([prompt], adapter=adapter, max_new_tokens=limit)[0]
+        return self.generate(prompt, adapter)
 
     def _look(self, router: SavedRouter) -> Seen:
         """Return what the router looks at, and compute no more than that."""

@@ -34,7 +34,7 @@ from workbench.retrieval import LastFound
 from workbench.routed_arm import ROUTER_MODEL, measure_routed_arm
 from workbench.runs import Run, fingerprint, read_lines, to_lines, write_atomically, write_json
 from workbench.strategies import build_strategy
-from workbench.types import Answer, CaseRecord, PassageRecord, Question
+from workbench.types import Answer, CaseRecord, Generation, PassageRecord, Prompt, Question
 from workbench.verdict.saved_router import SavedRouter, read_router, refuse_stale
 
 CASES = "cases.jsonl"
@@ -216,19 +216,15 @@ class Bench:
             write_atomically(folder / RACE, race.report().model_dump_json(indent=1) + "\n")
         return {"records": len(records), "made_with": made_with()}
 
-    def _arms(self, name: str, *, seeds: Sequence[int] | None = None) -> list[Arm]:
-        """Return an arm ready to answer, once for each training seed of its adapter, which is attached on the way.
-
-        Args:
-            seeds: None: all that were trained with.
-        """
+    def _arms(self, name: str) -> list[Arm]:
+        """Return an arm ready to answer, once for each training seed of its adapter, which is attached on the way."""
         adapter, merge = self.config.arms[name].adapter, self.config.arms[name].merged
-        strategy = self._strategy(name)
+        strategy = self.strategy(name)
         if adapter is None:
             return [Arm(name, strategy, None)]
         return [
             Arm(name, strategy, self._attach(adapter, seed, merge=merge), seed)
-            for seed in seeds or self._adapters.seeds(adapter)
+            for seed in self._adapters.seeds(adapter)
         ]
 
     def _attach(self, adapter: str, seed: int, *, merge: bool) -> str:
@@ -239,7 +235,7 @@ class Bench:
             self.parts.generator.load_adapter(name, self._adapters.folder(adapter, seed=seed), merge=merge)
         return name
 
-    def _finder_of(self, retrieval: RetrievalConfig) -> Finder:
+    def finder_of(self, retrieval: RetrievalConfig) -> Finder:
         """The steps an arm searches by; arms with equal settings share them, and so the last question's passages."""
         key = fingerprint(retrieval)
         if key not in self._finders:
@@ -249,7 +245,8 @@ class Bench:
             self._finders[key] = LastFound(finder)
         return self._finders[key]
 
-    def _strategy(self, name: str) -> Strategy:
+    def strategy(self, name: str) -> Strategy:
+        """Return how an arm makes its prompts; its adapter is not touched."""
         parts, arm, retrieval = self.parts, self.config.arms[name], self.config.retrieval_of(name)
         shown = parts.shots(arm.shots)
         builder = PromptBuilder(parts.tokenizer, self.config.prompt, shots=shown) if shown else parts.builder
@@ -257,7 +254,7 @@ class Bench:
             arm,
             retrieval,
             builder=builder,
-            finder=lambda: self._finder_of(retrieval),
+            finder=lambda: self.finder_of(retrieval),
             gold=lambda: self.parts.gold,
         )
 
@@ -287,22 +284,46 @@ class Bench:
             MissingModelError: the arm's adapter is not trained for this config.
             RunMismatchError: the run holds no router, a damaged one, or one fitted on other answers.
         """
-        able = [name for name, one in self.config.arms.items() if one.strategy in ("closed_book", "rag", "routed")]
-        if arm not in able:
-            raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(able)}")
-        asking = Asking(question, self.parts, strategy=self._strategy, arm=self._ready)
-        return asking.route(self._router()) if arm == self.config.routed_arm else asking.answer(arm)
+        if arm not in self.askable:
+            raise ConfigError(f"no arm {arm!r} can be asked; choose one of: {', '.join(self.askable)}")
+        asking = Asking(question, self.parts, strategy=self.strategy, arm=self.ready_arm, generate=self._generate)
+        return asking.route(self.router()) if arm == self.config.routed_arm else asking.answer(arm)
 
-    def _ready(self, name: str) -> Arm:
-        adapter = self.config.arms[name].adapter
-        if adapter and not self._adapters.is_trained(adapter):
+    @property
+    def askable(self) -> tuple[str, ...]:
+        """The arms that a question alone can be put to: all but the controls that are told where the answer stands."""
+        arms = self.config.arms.items()
+        return tuple(name for name, arm in arms if arm.strategy in ("closed_book", "rag", "routed"))
+
+    def is_trained(self, adapter: str) -> bool:
+        """Whether adapter `adapter` was trained with the config, corpus and questions as they are now."""
+        return self._adapters.is_trained(adapter)
+
+    def attach(self, adapter: str, *, merge: bool = False) -> str:
+        """Attach a trained adapter, of the experiment's own seed, to the generator; return the name it has there.
+
+        Raises:
+            MissingModelError: it is not trained for this config.
+        """
+        if not self.is_trained(adapter):
             raise MissingModelError(
                 f"adapter {adapter!r} is not trained for this config in {self.run_folder.folder}; "
                 f"train it: workbench train CONFIG --out {self.run_folder.folder}"
             )
-        return self._arms(name, seeds=(self.config.seed,))[0]
+        return self._attach(adapter, self.config.seed, merge=merge)
 
-    def _router(self) -> SavedRouter:
+    def ready_arm(self, name: str) -> Arm:
+        """Return an arm ready to answer, its adapter attached. Raises MissingModelError where that is not trained."""
+        arm = self.config.arms[name]
+        adapter = None if arm.adapter is None else self.attach(arm.adapter, merge=arm.merged)
+        return Arm(name, self.strategy(name), adapter, None if adapter is None else self.config.seed)
+
+    def _generate(self, prompt: Prompt, adapter: str | None) -> Generation:
+        limit = self.config.generation.max_new_tokens
+        return self.parts.generator.generate([prompt], adapter=adapter, max_new_tokens=limit)[0]
+
+    def router(self) -> SavedRouter:
+        """Return the run's router. Raises RunMismatchError: none, a damaged one, or one fitted on other answers."""
         path = self.run_folder.path(ROUTER_MODEL)
         router = read_router(path)
         names = dict.fromkeys(arm.adapter for arm in self.config.arms.values() if arm.adapter is not None)

@@ -52,6 +52,21 @@ class PromptBuilder:
             f"{self._config.max_tokens}; raise prompt.max_tokens"
         )
 
+    def chat(self, messages: Sequence[Message]) -> Prompt:
+        """Return a conversation as it was written: no system text, mark or example of ours, and no budget.
+
+        What stands before the last message is the prefix, where cutting there leaves the tokens as they are.
+
+        Raises:
+            ModelIntegrityError: the chat template refuses these roles.
+        """
+        plain = tuple(Message(role, self._tokenizer.neutralise(content)) for role, content in messages)
+        rendered = self._tokenizer.render(plain)
+        ids = self._tokenizer.encode(rendered)
+        prefix = self._tokenizer.encode(rendered[: rendered.rfind(plain[-1].content)])
+        n_prefix = len(prefix) if ids[: len(prefix)] == prefix and len(prefix) < len(ids) else 0
+        return Prompt(messages=plain, prefix_ids=tuple(ids[:n_prefix]), suffix_ids=tuple(ids[n_prefix:]))
+
     def _build(self, question: str, hits: Ranking, cut: Ranking) -> Prompt:
         asked = QUESTION_MARK + self._tokenizer.neutralise(question.strip())
         passages = "".join(format_passage(hit, number) for number, hit in enumerate(hits, start=1))

@@ -16,7 +16,7 @@ from workbench.asking import Asking
 from workbench.bench import Bench
 from workbench.config import PromptConfig, RetrievalConfig
 from workbench.contracts import Finder, Strategy
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, UnknownModelError
 from workbench.evaluation.runner import Arm, refuse
 from workbench.prompting import PromptBuilder
 from workbench.retrieval import narrow
@@ -237,7 +237,7 @@ class Answering:
 
     def _find(self, name: str) -> ServedModel:
         if name not in self._models:
-            raise ConfigError(f"no model {name!r} is served; there are: {', '.join(self._models)}")
+            raise UnknownModelError(f"no model {name[:80]!r} is served; there are: {', '.join(self._models)}")
         return self._models[name]
 
 

@@ -137,3 +137,7 @@ class RemoteEngineError(WorkbenchError, ConnectionError):
 
 class AccessError(WorkbenchError, PermissionError):
     """A key is missing, unknown, revoked, or its role does not allow what was asked."""
+
+
+class UnknownModelError(ConfigError):
+    """A request names a model that is not served; the message names those that are."""

@@ -119,10 +119,15 @@ class Bench:
         """Make training rows from the documents unless that was done; return the dataset's folder."""
         return self._adapters.build_dataset(on_progress)
 
-    def train(self) -> dict[str, dict[str, Any]]:
-        """Train the adapters the arms name; return what each stage recorded."""
+    def train(self, only: str | None = None) -> dict[str, dict[str, Any]]:
+        """Train the adapters the arms name, or `only` one of training.adapters; return what each stage recorded."""
         self.parts.check()
-        return self._trained
+        if only is None:
+            return self._trained
+        if only not in self.config.training.adapters:
+            known = ", ".join(self.config.training.adapters)
+            raise ConfigError(f"no adapter {only!r} in training.adapters; there are: {known}")
+        return {only: self._adapters.train(only)}
 
     @cached_property
     def _trained(self) -> dict[str, dict[str, Any]]:

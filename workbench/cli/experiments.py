@@ -58,9 +58,16 @@ def index(config: Config, out: Out = None, overrides: Overrides = []) -> None:  
         typer.echo(f"not read: {failure.source} ({failure.kind}): {failure.reason}", err=True)
 
 
-def train(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
+def train(
+    config: Config,
+    out: Out = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="one of training.adapters; default: all that the arms name")
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+) -> None:
     """Train the adapters that the arms name; continues an interrupted training."""
-    trained = open_bench(config, out, overrides).train()
+    trained = open_bench(config, out, overrides).train(adapter)
     for name, stage in trained.items() if process_rank() == 0 else ():
         if "taken_from" in stage:
             typer.echo(f"{name}: taken as it is from {stage['taken_from']}")

@@ -1,4 +1,4 @@
-"""Every request passes here first: size, key, rate, then the routes. What is not public needs a key, known route or not.
+"""Every request passes here first: size, key, rate, then the routes. What is not public needs a key, known or not.
 
 An ASGI layer of its own, not a FastAPI dependency: nothing of a body is read before the key was looked at, and a route
 that forgot to ask for a key is closed, not open. Roles are the routes' own affair.
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 from workbench.access import Grant, RateLimiter
+
 from workbench.errors import AccessError
 from workbench.serving.admission import Admission
-from workbench.serving.faults import Refusal, answer
+from workbench.serving.faults import RefusedError, answer
 
 PUBLIC = ("/", "/health", "/openapi.json")
 PUBLIC_BELOW = "/page/"
@@ -76,7 +76,7 @@ class Door:
             place = self._admission.place() if path == CHAT and scope["method"] == "POST" else nullcontext()
             with place:
                 await self._app(scope, _Capped(receive, limit), send)
-        except (Refusal, AccessError) as error:
+        except (RefusedError, AccessError) as error:
             await answer(error)(scope, receive, send)
         except Exception as error:  # from `place`: a full queue; the application answers its own
             if _has_started(send):
@@ -86,22 +86,22 @@ class Door:
     def _check_host(self, headers: dict[bytes, bytes]) -> None:
         host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0].strip("[]").lower()
         if self._hosts is not None and host not in self._hosts:
-            raise Refusal(421, f"this server does not answer to the host name {host[:80]!r}", code="wrong_host")
+            raise RefusedError(421, f"this server does not answer to the host name {host[:80]!r}", code="wrong_host")
 
     def _look_at(self, headers: dict[bytes, bytes]) -> Grant:
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
-            raise Refusal(403, "a page of another site may not use this server", code="cross_site")
+            raise RefusedError(403, "a page of another site may not use this server", code="cross_site")
         sent = headers.get(b"authorization", b"").decode("latin-1")
         scheme, _, secret = sent.partition(" ")
         if sent and scheme.lower() != "bearer":
-            raise Refusal(401, "send the key as `Authorization: Bearer KEY`", code="invalid_api_key")
+            raise RefusedError(401, "send the key as `Authorization: Bearer KEY`", code="invalid_api_key")
         try:
             grant = self._find(secret.strip() or None)
         except AccessError as error:
-            raise Refusal(401, str(error), code="invalid_api_key") from error
+            raise RefusedError(401, str(error), code="invalid_api_key") from error
         wait = self._rates.take(grant.name)
         if wait > 0:
-            raise Refusal(429, "this key asks too often", code="rate_limit_exceeded", retry_after=wait)
+            raise RefusedError(429, "this key asks too often", code="rate_limit_exceeded", retry_after=wait)
         return grant
 
 
@@ -118,7 +118,7 @@ class _Capped:
         try:
             message = await asyncio.wait_for(self._receive(), BODY_SECONDS)
         except TimeoutError as error:
-            raise Refusal(408, f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
+            raise RefusedError(408, f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
         self._n_bytes += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._n_bytes > self._limit:
@@ -132,8 +132,8 @@ def _check_length(headers: dict[bytes, bytes], limit: int) -> None:
         raise _too_large(int(told), limit)
 
 
-def _too_large(n_bytes: int, limit: int) -> Refusal:
-    return Refusal(413, f"the body has {n_bytes} bytes or more, but {limit} are taken at most", code="too_large")
+def _too_large(n_bytes: int, limit: int) -> RefusedError:
+    return RefusedError(413, f"the body has {n_bytes} bytes or more, but {limit} are taken at most", code="too_large")
 
 
 class _Sender:

@@ -55,7 +55,7 @@ FULL = (507, "server_error", "disk_full")
 STATUS_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-class Refusal(WorkbenchError):
+class RefusedError(WorkbenchError):
     """A request refused by the server itself, with its status."""
 
     def __init__(
@@ -76,7 +76,7 @@ def tell(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
     headers: dict[str, str] = {}
     param = None
     match error:
-        case Refusal():
+        case RefusedError():
             fallback = "server_error" if error.status >= 500 else "invalid_request_error"
             fault: Fault = (error.status, STATUS_TYPES.get(error.status, fallback), error.code)
             param = error.param
@@ -91,7 +91,11 @@ def tell(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
         case _:
             number = uuid.uuid4().hex[:12]
             log.error("fault %s", number, exc_info=error)
-            return 500, _body(f"internal error {number}; the server's log says more", (500, "server_error", None), None), {}
+            return (
+                500,
+                _body(f"internal error {number}; the server's log says more", (500, "server_error", None), None),
+                {},
+            )
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
@@ -117,7 +121,7 @@ async def answer_invalid(_: Request, error: Exception) -> JSONResponse:
         raise error
     faults = [(".".join(str(part) for part in fault["loc"][1:]) or "body", fault["msg"]) for fault in error.errors()]
     message = "; ".join(f"{place}: {what}" for place, what in faults[:8])
-    return answer(Refusal(400, message, code="invalid_value", param=faults[0][0] if faults else None))
+    return answer(RefusedError(400, message, code="invalid_value", param=faults[0][0] if faults else None))
 
 
 def _body(message: str, fault: Fault, param: str | None) -> dict[str, Any]:

@@ -27,7 +27,10 @@ class Metrics:
             "workbench_request_seconds", "whole requests", ["route"], buckets=SECONDS, registry=self._registry
         )
         self.first_token = Histogram(
-            "workbench_first_token_seconds", "request to first words", ["model"], buckets=SECONDS,
+            "workbench_first_token_seconds",
+            "request to first words",
+            ["model"],
+            buckets=SECONDS,
             registry=self._registry,
         )
         self.retrieval = Histogram(
@@ -51,6 +54,8 @@ class _LoadCollector(Collector):
         yield GaugeMetricFamily("workbench_engine_running", "answers being decoded", value=load.running)
         yield GaugeMetricFamily("workbench_engine_waiting", "answers waiting for a slot", value=load.waiting)
         yield GaugeMetricFamily("workbench_engine_slots", "answers decoded together at most", value=load.slots)
-        yield GaugeMetricFamily("workbench_chats_taken_on", "running or waiting, searches included", value=self._places())
+        yield GaugeMetricFamily(
+            "workbench_chats_taken_on", "running or waiting, searches included", value=self._places()
+        )
         yield CounterMetricFamily("workbench_prompt_tokens", "read, shared prefixes once", value=load.prompt_tokens)
         yield CounterMetricFamily("workbench_new_tokens", "generated", value=load.new_tokens)

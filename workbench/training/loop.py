@@ -37,6 +37,7 @@ from workbench.training.checkpoint import (
     save_checkpoint,
 )
 from workbench.training.jobs import TrainingJob
+from workbench.training.live import LiveCurve
 from workbench.training.loss import CompletionLoss, check_logits, count_loss_tokens
 from workbench.training.memory import fitting_micro_batch, free_bytes, plan_memory
 from workbench.training.updates import Updater, gather
@@ -122,6 +123,7 @@ class _Training:
         with self.accelerator.main_process_first():  # it may have to put back what a kill left
             done = load_checkpoint(self.folder, self.parameters, self.optimizer, identity=self.job.identity)
         self.progress = self.updater.progress = done or self.progress
+        self.live = LiveCurve(self.folder, self.progress, n_steps=self.job.n_steps) if process_rank() == 0 else None
         self._plan_memory()
         self._resumed_at = last_saved = time.perf_counter()
         try:
@@ -139,6 +141,8 @@ class _Training:
                     record = self.updater.step(batch)
                     bar.set_postfix_str(f"loss {record['loss']:.3f}, {self._tokens_a_second():.0f} tokens/s")
                     bar.update()
+                    if self.live is not None:
+                        self.live.step(record)
                     self._evaluate_if_due()
                     if time.perf_counter() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
                         self._save()
@@ -196,6 +200,8 @@ class _Training:
             rows = self.updater.within_memory(self._held_out_rows)
             loss = sum(rows) / count_loss_tokens(job.held_out)
             progress.held_out.append({"step": progress.step, "loss": loss})
+            if self.live is not None:
+                self.live.held_out(progress.held_out[-1])
             if not torch.isfinite(torch.tensor(loss)):
                 raise TrainingError(f"the held-out loss is {loss} at step {progress.step}; nothing was saved")
             progress.held_out_rows.setdefault("before", rows)

@@ -28,7 +28,8 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing", "asking", "routed_arm"},
+    | {"adapter_shelf", "auditing", "asking", "routed_arm"}
+    | {"collection_shelf", "open_libraries", "intake", "storing"},
     {"cli"},
     {"__main__"},
 )

@@ -29,7 +29,8 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm"},
+    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm"}
+    | {"collection_shelf", "open_libraries", "intake", "storing"},
     {"cli"},
     {"__main__"},
 )

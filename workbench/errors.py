@@ -115,6 +115,26 @@ class MissingCollectionError(WorkbenchError, FileNotFoundError):
     """A folder holds no collection yet; the message names the command that makes one."""
 
 
+class CollectionNameError(WorkbenchError, ValueError):
+    """A collection cannot be called so: the name is malformed, or kept for something else."""
+
+
+class CollectionExistsError(WorkbenchError, FileExistsError):
+    """A collection of that name is there already, or one that differs from it in capitals alone."""
+
+
+class MissingDocumentError(WorkbenchError, LookupError):
+    """A collection holds no document of that id that whoever asks may find."""
+
+
+class DocumentError(WorkbenchError, ValueError):
+    """What came with a document cannot be kept with it: its id or its metadata; the message names the key."""
+
+
+class TakenDocumentError(WorkbenchError, FileExistsError):
+    """A document of that id is there already, and whoever brings the new one may not find the old one."""
+
+
 class QueueFullError(WorkbenchError, RuntimeError):
     """The server has as many requests waiting as it takes on; `retry_after` says in how many seconds to come again."""
 
@@ -136,7 +156,38 @@ class RemoteEngineError(WorkbenchError, ConnectionError):
 
 
 class AccessError(WorkbenchError, PermissionError):
-    """A key is missing, unknown, revoked, or its role does not allow what was asked."""
+    """A key is missing, unknown, revoked, or its role does not allow what was asked.
+
+    Which of the first four it is shows in the class alone: the message, which goes to whoever asked, is one for all.
+    """
+
+
+class MissingKeyError(AccessError):
+    """No key came with the request, and one is needed."""
+
+
+class UnknownKeyError(AccessError):
+    """What came as a key is none that was ever made here."""
+
+
+class RevokedKeyError(AccessError):
+    """The key was revoked."""
+
+
+class ExpiredKeyError(AccessError):
+    """The key was made to end, and has ended."""
+
+
+class RoleError(AccessError):
+    """The key is good, but its roles do not allow this; the message names the role it takes."""
+
+
+class KeyFileError(AccessError):
+    """The file of keys is damaged, gone, or open to others' writing: nobody is let in until it is mended."""
+
+
+class AuditLogError(WorkbenchError, OSError):
+    """The audit log cannot be written, and nothing is answered that cannot be recorded; the message says why."""
 
 
 class UnknownModelError(ConfigError):

@@ -14,8 +14,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
-from workbench.config import LibraryConfig, dump_config, load_library_config
-from workbench.contracts import TokenOffsets
+from workbench.config import LibraryConfig, RetrievalConfig, dump_config, leaves_to_fit, load_library_config
+from workbench.contracts import Embedder, Reranker, TokenOffsets
 from workbench.corpus import (
     FactRules,
     SourceFile,
@@ -57,10 +57,24 @@ class SyncReport:
 class Library:
     """A folder of documents made searchable. Parts are loaded when they are first needed."""
 
-    def __init__(self, folder: Path, config: LibraryConfig) -> None:
-        """Take the library's folder and settings; nothing is read or written yet."""
+    def __init__(
+        self,
+        folder: Path,
+        config: LibraryConfig,
+        *,
+        embedder: Embedder | None = None,
+        reranker: Callable[[], Reranker] | None = None,
+    ) -> None:
+        """Take the library's folder and settings; nothing is read or written yet.
+
+        Args:
+            embedder: one that is loaded and shared; None: the library's own is loaded when it is needed.
+            reranker: gives one that is shared; None: the library's own is loaded when it is needed.
+        """
         self.folder = folder
         self.config = config
+        self._shared_embedder = embedder
+        self._load_reranker = reranker or self._load_own_reranker
 
     @classmethod
     def open(cls, folder: Path, *, config: Path | None = None, overrides: Sequence[str] = ()) -> Self:
@@ -82,9 +96,9 @@ class Library:
     # -- parts ---------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def embedder(self) -> SentenceEmbedder:
-        """The embedder the settings name, loaded. Raises StaleIndexError if the collection was built with another."""
-        embedder = self.load_embedder()
+    def embedder(self) -> Embedder:
+        """The shared one, or what the settings name, loaded. Raises StaleIndexError if the collection has another."""
+        embedder = self._shared_embedder or self.load_embedder()
         if Collection.exists(self.folder):
             self._require(embedder.identity)
         return embedder
@@ -112,18 +126,26 @@ class Library:
     @cached_property
     def pipeline(self) -> Pipeline:
         """The steps from a question to its passages."""
-        models = self.config.models
+        return self.build_finder(self.config.retrieval)
+
+    def build_finder(self, retrieval: RetrievalConfig) -> Pipeline:
+        """Return the steps that other settings describe, over the same collection.
+
+        Raises:
+            ConfigError: they leave something to be fitted on dev questions, which a collection on its own has not.
+        """
+        if left := leaves_to_fit(retrieval):
+            raise ConfigError(f"retrieval.{left[0]} is fitted on an experiment's dev questions, not for {self.folder}")
         return build_pipeline(
-            self.config.retrieval,
-            self.collection,
-            self.embedder,
-            reranker=lambda: CrossEncoderReranker(
-                find_model(models.reranker, kind="reranker"),
-                device=choose_device_and_dtype(models)[0],
-                backend=models.reranker_backend,
-            ),
-            fit=None,
-            threshold=None,
+            retrieval, self.collection, self.embedder, reranker=self._load_reranker, fit=None, threshold=None
+        )
+
+    def _load_own_reranker(self) -> Reranker:
+        models = self.config.models
+        return CrossEncoderReranker(
+            find_model(models.reranker, kind="reranker"),
+            device=choose_device_and_dtype(models)[0],
+            backend=models.reranker_backend,
         )
 
     def close(self) -> None:
@@ -137,10 +159,16 @@ class Library:
         """Change the settings to another embedder, here and on disk, after the collection changed to it."""
         models = self.config.models.model_copy(update={"embedder": name})
         self.config = self.config.model_copy(update={"models": models})
+        self._shared_embedder = None
         self._remember_settings()
         self.close()
 
     # -- filling -------------------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Make the collection, empty. Raises FileExistsError if there is one."""
+        Collection.create(self.folder, self.embedder.identity, index=self.config.index).close()
+        self._remember_settings()
 
     def plan(self, folders: Sequence[Path], *, facts: FactRules | None = None, drop_facts: bool = False) -> SyncPlan:
         """Compare the files below `folders` with what is recorded, by content; nothing is parsed or changed.
@@ -214,7 +242,7 @@ class Library:
         if on_plan is not None:
             on_plan(plan)
         if not Collection.exists(self.folder):
-            Collection.create(self.folder, self.embedder.identity, index=self.config.index).close()
+            self.create()
         self._remember_settings()
         if facts is not None:
             write_atomically(self.folder / RULES_MARK, "synced with metadata rules\n")
@@ -339,6 +367,9 @@ class Library:
 
     def _require_embedder(self) -> None:
         """Refuse another embedder than the collection's; loaded only where its files do not settle it."""
+        if self._shared_embedder is not None:
+            self._require(self._shared_embedder.identity)
+            return
         installed = find_model(self.config.models.embedder, kind="embedder")
         known = self.collection.identity
         backend = self.config.models.embedder_backend

@@ -19,6 +19,7 @@ from workbench.corpus.facts import (
     FactRule,
     FactRules,
     apply_facts,
+    check_facts,
     check_matched,
     match_ids,
     parse_readers,
@@ -26,13 +27,13 @@ from workbench.corpus.facts import (
 )
 from workbench.corpus.folder import cutter_version, read_folder, reader_version, scan_folder
 from workbench.corpus.html import read_html
-from workbench.corpus.isolation import RETRIED_KINDS, read_files
+from workbench.corpus.isolation import RETRIED_KINDS, WarmParser, read_files
 from workbench.corpus.json import read_json, read_jsonl
 from workbench.corpus.markdown import read_markdown
 from workbench.corpus.pdf import read_pdf
 from workbench.corpus.plain import read_plain
 from workbench.corpus.pptx import read_pptx
-from workbench.corpus.reading import SourceFile, printable, read_source
+from workbench.corpus.reading import SourceFile, fingerprint_document, printable, read_source, refuse_suffix
 from workbench.corpus.rst import read_rst
 from workbench.corpus.xlsx import read_xlsx
 from workbench.types import Document
@@ -44,11 +45,14 @@ __all__ = [
     "FactRule",
     "FactRules",
     "SourceFile",
+    "WarmParser",
     "apply_facts",
+    "check_facts",
     "check_matched",
     "chunk_document",
     "chunk_documents",
     "cutter_version",
+    "fingerprint_document",
     "match_ids",
     "parse_readers",
     "read_document",
@@ -56,6 +60,7 @@ __all__ = [
     "read_files",
     "read_folder",
     "reader_version",
+    "refuse_suffix",
     "scan_folder",
 ]
 

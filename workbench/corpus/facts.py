@@ -150,6 +150,26 @@ def parse_readers(written: object) -> tuple[str, ...]:
     return tuple(names)
 
 
+def check_facts(written: Mapping[str, object]) -> tuple[dict[str, Fact], tuple[str, ...] | None]:
+    """Return metadata that came with a document, and the `readers` in it; None: it does not say.
+
+    The rules are those of a file of metadata, so that what a filter can find is the same whatever way it came.
+
+    Raises:
+        ConfigError: every fault found.
+    """
+    faults: list[str] = []
+    own = _find_own_keys(dict(written), "metadata", faults, taken=("readers",))
+    readers = None
+    try:
+        readers = parse_readers(written[own["readers"]]) if "readers" in own else None
+    except ConfigError as error:
+        faults.append(f"metadata: {error}")
+    facts = _to_facts(written, "metadata", ("readers",), faults)
+    _refuse(faults)
+    return facts, readers
+
+
 def _to_rule(row: dict[str, Any], line: int, faults: list[str]) -> FactRule | None:
     n_before = len(faults)
     own = _find_own_keys(row, line, faults)
@@ -165,32 +185,40 @@ def _to_rule(row: dict[str, Any], line: int, faults: list[str]) -> FactRule | No
             readers = parse_readers("" if written is None else written)
     except ConfigError as error:
         faults.append(f"{line}: {error}")
-    facts: dict[str, Fact] = {}
-    for key, value in row.items():
-        if fold_key(key) in OWN_KEYS or value is None:
-            continue
-        if key in TAKEN_KEYS or not key.strip():
-            faults.append(f"{line}: `{key}` has a meaning of its own in filters; call it otherwise, such as my_{key}")
-        elif (fact := _to_fact(value)) is None:
-            faults.append(
-                f"{line}: `{key}` is {value!r}; a value is text, a number, true, false, a date or names in a list"
-            )
-        else:
-            facts[key] = fact
+    facts = _to_facts(row, line, OWN_KEYS, faults)
     return FactRule(_clean_path(path), facts, readers, line) if len(faults) == n_before else None
 
 
-def _find_own_keys(row: Mapping[str, Any], line: int, faults: list[str]) -> dict[str, str]:
-    """Return how a row writes `path` and `readers`; a second one is a fault, and so is what nearly says `readers`."""
+def _to_facts(row: Mapping[str, object], place: int | str, own: Sequence[str], faults: list[str]) -> dict[str, Fact]:
+    """Return the facts of a row, which are all but its `own` keys."""
+    facts: dict[str, Fact] = {}
+    for key, value in row.items():
+        if fold_key(key) in own or value is None:
+            continue
+        if key in TAKEN_KEYS or not key.strip():
+            faults.append(f"{place}: `{key}` has a meaning of its own in filters; call it otherwise, such as my_{key}")
+        elif (fact := _to_fact(value)) is None:
+            faults.append(
+                f"{place}: `{key}` is {value!r}; a value is text, a number, true, false, a date or names in a list"
+            )
+        else:
+            facts[key] = fact
+    return facts
+
+
+def _find_own_keys(
+    row: Mapping[str, object], place: int | str, faults: list[str], *, taken: Sequence[str] = OWN_KEYS
+) -> dict[str, str]:
+    """Return how a row writes the keys of `taken`; a second one is a fault, and so is what nearly says `readers`."""
     own: dict[str, str] = {}
     for key in row:
         name = fold_key(key)
         if name in own:
-            faults.append(f"{line}: `{own[name]}` and `{key}` are both `{name}`; keep one")
-        elif name in OWN_KEYS:
+            faults.append(f"{place}: `{own[name]}` and `{key}` are both `{name}`; keep one")
+        elif name in taken:
             own[name] = key
         elif "readers" in name or difflib.get_close_matches("readers", [name, *_WORDS.findall(name)], 1, _NEAR):
-            faults.append(f"{line}: `{key}` reads like `readers`, who may find the file; write that, or another word")
+            faults.append(f"{place}: `{key}` reads like `readers`, who may find the file; write that, or another word")
     return own
 
 

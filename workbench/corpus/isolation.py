@@ -61,6 +61,34 @@ def read_files(
         pool.dispose()
 
 
+class WarmParser:
+    """One parsing child that stays, for many small files of one kind: starting a child takes half a second.
+
+    For text formats, whose readers are plain Python: a child that a hostile PDF has taken over must not get the next
+    person's file, so what native libraries parse is read by `read_files`, each in a child of its own. Threads may
+    share it; they wait for each other.
+    """
+
+    def __init__(self, limits: Limits, readers: str = READERS) -> None:
+        """Start nothing yet."""
+        self._pool = _Pool(limits, readers)
+        self._executor = ThreadPoolExecutor(1, "parsing-text")  # it must outlive the child, see _Pool
+
+    def read(self, file: SourceFile) -> Outcome:
+        """Return what becomes of one file.
+
+        Raises:
+            RuntimeError: the child cannot start, or this parser was closed.
+        """
+        return self._executor.submit(self._pool.read, [file]).result()[0]
+
+    def close(self) -> None:
+        """End the child."""
+        self._pool.stop()
+        self._executor.shutdown(cancel_futures=True)
+        self._pool.dispose()
+
+
 def _batches(files: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:
     batch: list[SourceFile] = []
     for file in files:

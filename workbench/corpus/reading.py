@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from workbench.corpus.facts import EVERYBODY, parse_readers
 from workbench.corpus.guards import WAYS_OUT
 from workbench.errors import ConfigError, UnreadableDocumentError
 from workbench.runs import fingerprint
-from workbench.types import Document, Parsed
+from workbench.types import Block, Document, Parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,7 @@ def read_source(file: SourceFile, readers: Mapping[str, Reader], *, max_bytes: i
         suffix = file.path.suffix
         reader = readers.get(suffix.lower())
         if reader is None:
-            way_out = WAYS_OUT.get(suffix.lower()) or f"only for {', '.join(readers)}"
-            message = f"{file.id}: no reader for {suffix or 'a name without suffix'!r}; {way_out}"
-            raise UnreadableDocumentError(message, "unsupported")
+            raise refuse_suffix(file.id, suffix, readers)
         return make_document(file, reader(file.path))
     except (Exception, SystemExit) as error:  # a hostile file can make a parser raise anything; the batch must go on
         raise as_unreadable(file, error) from error
@@ -76,6 +74,13 @@ def check_file(file: SourceFile, max_bytes: int | None) -> None:
         raise UnreadableDocumentError(f"{message}; split the file", "too_large")
 
 
+def refuse_suffix(name: str, suffix: str, readers: Iterable[str]) -> UnreadableDocumentError:
+    """Return the error for a file called `name`, for whose suffix there is none of `readers`."""
+    way_out = WAYS_OUT.get(suffix.lower()) or f"only for {', '.join(readers)}"
+    message = f"{name}: no reader for {suffix or 'a name without suffix'!r}; {way_out}"
+    return UnreadableDocumentError(message, "unsupported")
+
+
 def make_document(file: SourceFile, parsed: Parsed) -> Document:
     """Return the document; `readers` in its own metadata (front matter) become its permissions.
 
@@ -91,10 +96,14 @@ def make_document(file: SourceFile, parsed: Parsed) -> Document:
             readers = parse_readers(metadata.pop("readers"))
         except ConfigError as error:
             raise UnreadableDocumentError(f"{file.id}: {error}", "permissions") from error
-    blocks = [(b.start, b.end, b.kind, b.level, b.page) for b in parsed.blocks]
-    mark = fingerprint(parsed.title, parsed.text, blocks)
+    mark = fingerprint_document(parsed.title, parsed.text, parsed.blocks)
     readers = None if readers == EVERYBODY else readers
     return Document(file.id, file.id, parsed.title, parsed.text, parsed.blocks, mark, metadata, readers)
+
+
+def fingerprint_document(title: str, text: str, blocks: Sequence[Block]) -> str:
+    """Return the fingerprint of a document with this title, text and structure."""
+    return fingerprint(title, text, [(b.start, b.end, b.kind, b.level, b.page) for b in blocks])
 
 
 def as_unreadable(file: SourceFile, error: BaseException) -> UnreadableDocumentError:

@@ -4,6 +4,7 @@ from workbench.knowledge.archive import Manifest
 from workbench.knowledge.collection import Collection
 from workbench.knowledge.comparison import EditionComparison, compare_editions, sample_questions
 from workbench.knowledge.inspection import Finding
+from workbench.knowledge.listing import ListedDocument
 from workbench.knowledge.portability import export_collection, import_collection
 from workbench.knowledge.purge import PurgeReceipt, purge_collection
 from workbench.knowledge.reembed import (
@@ -27,6 +28,7 @@ __all__ = [
     "EditionComparison",
     "FileMark",
     "Finding",
+    "ListedDocument",
     "Manifest",
     "PurgeReceipt",
     "RepairReport",

@@ -2,7 +2,7 @@
 
 A folder: `collection.sqlite` is the truth, `collection.commits` counts its commits, `segments/` holds caches of it,
 `writer.lock` admits one writer. A collection sees one committed state until it writes or is refreshed; others may write
-meanwhile. Not for use by two threads at once.
+meanwhile. Threads may hand one on, but not use it at once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from workbench.config import IndexConfig
+from workbench.knowledge.listing import ListedDocument, list_documents, read_allowed
 from workbench.knowledge.refusals import refuse_embedder, refuse_missing, refuse_promoted, tell_unemptied
-from workbench.knowledge.rows import DocumentFacts, FileMark
+from workbench.knowledge.rows import DocumentFacts, FileMark, text_key
 from workbench.knowledge.schema import State, create_database
 from workbench.knowledge.searching import Scored, find_vectors, find_words
 from workbench.knowledge.segments import UnusableSegmentError
@@ -43,6 +44,7 @@ class Collection:
         self._index = index
         self._store = Store(folder / DATABASE)
         self._view: View | None = None  # None: nothing was read yet, or a refresh failed half-way
+        self._resting = False  # then the view is worth nothing until the next refresh
         self._expected: EmbedderIdentity | None = None  # whoever asks embeds with this one
 
     @classmethod
@@ -58,7 +60,6 @@ class Collection:
             folder: where it will lie; made where it is missing.
             identity: the embedder of all its vectors.
             index: how this object builds the index of vectors; None: the defaults.
-
         Raises:
             FileExistsError: there is one already.
             BusyError: another process is making one.
@@ -78,7 +79,6 @@ class Collection:
             folder: where it lies.
             identity: the embedder questions will come from; None: not checked, for reading and word search.
             index: how this object builds the index of vectors when it writes; None: the defaults.
-
         Raises:
             MissingCollectionError: there is none.
             StaleIndexError: it was built with another embedder.
@@ -109,7 +109,7 @@ class Collection:
         self._store.close()
 
     def refresh(self) -> None:
-        """See the newest committed state, as after `open`, with its errors; what did not change is not read again.
+        """See the newest committed state, with the errors of `open`; what did not change is not read again.
 
         After an error nothing is seen, neither the old state nor the new: what is asked next tries again.
         """
@@ -120,15 +120,15 @@ class Collection:
             self._store.end_snapshot()
             raise
 
+    def rest(self) -> None:
+        """Let go of the snapshot, which keeps deleted text on the disk; what is asked next sees the newest state."""
+        self._store.end_snapshot()
+        self._resting = True
+
     def _refresh(self) -> None:
         failed: State | None = None
-        while True:
-            state = self._take_state()
-            if self._view is not None and state == self._view.state:
-                return
-            if state == failed:  # not a writer that took the segments away between two reads
-                break
-            if self._try_view(state) is None:
+        while (state := self._take_state()) != failed:  # else no writer took the segments away between two reads
+            if (self._view is not None and state == self._view.state) or self._try_view(state) is None:
                 return
             failed = state
         with hold_writer_lock(self.folder / LOCK):
@@ -153,8 +153,7 @@ class Collection:
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of documents, facts, chunks, embedder; sources, history, clock and machine leave no trace."""
-        view = self._loaded
-        return fingerprint_content(self._store, view.state.edition.identity, view.chunks)
+        return fingerprint_content(self._store, self.identity, self._loaded.chunks)
 
     @property
     def n_chunks(self) -> int:
@@ -170,21 +169,27 @@ class Collection:
         """Return how many chunks lie in `scope`."""
         return self._loaded.masks.count(scope)
 
+    def count_documents(self, scope: Scope) -> int:
+        """Return how many documents lie in `scope`."""
+        return self._loaded.masks.count_documents(scope)
+
     def describe_index(self) -> list[str]:
         """Return one line a segment: how many of its rows are still there, how they are indexed, and why."""
-        line = "{alive} of {n} rows, {kind}, codes {codes}: {reason}"
-        kept = ((one.record, one.record.n if mask is None else int(mask.sum())) for one, mask in self._loaded.kept)
-        return [line.format(alive=alive, n=record.n, **record.choice) for record, alive in kept]
+        return self._loaded.describe()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def document(self, id_: str) -> Document:
-        """Return one document. Raises KeyError for an unknown id."""
-        return self._rows.document(id_)
+    def document(self, id_: str, scope: Scope = EVERYTHING) -> Document:
+        """Return one document. Raises KeyError for an unknown id, and for one outside `scope`."""
+        return read_allowed(self._rows, id_, scope)
 
     def documents(self) -> list[DocumentFacts]:
         """Return the facts of all documents in order of id, without their texts."""
         return self._check_count([facts for _, facts in self._rows.facts()], self.n_documents)
+
+    def list_documents(self, *, after: str, limit: int, scope: Scope = EVERYTHING) -> list[ListedDocument]:
+        """Return the first `limit` documents in `scope` whose id comes after `after` ("": from the start), in order."""
+        return list_documents(self._rows, self._edition, after=after, limit=limit, scope=scope)
 
     def file_marks(self) -> dict[str, FileMark]:
         """Return what became of each source file that was recorded, by path."""
@@ -199,24 +204,20 @@ class Collection:
         return self._check_count(list(self._rows.all_chunks(self._edition)), self.n_chunks)
 
     def neighbours(self, chunk_id: str, *, before: int, after: int) -> list[Chunk]:
-        """Return a chunk with up to `before` chunks of its document before it and `after` after it, in order.
-
-        Raises:
-            KeyError: no chunk has that id.
-        """
+        """Return a chunk, up to `before` before it in its document and `after` after it, in order, or a KeyError."""
         return find_neighbours(self._rows, self._edition, self._loaded.chunks, chunk_id, before=before, after=after)
 
     def section(self, chunk_id: str) -> list[Chunk]:
-        """Return a chunk and all around it that follow each other under the same headings, in order.
-
-        Raises:
-            KeyError: no chunk has that id.
-        """
+        """Return a chunk and all around it that follow each other under the same headings, in order, or a KeyError."""
         return find_section(self._rows, self._edition, self._loaded.chunks, chunk_id)
 
     def vectors_of(self, ids: Sequence[str]) -> Float32:
         """Return the stored vectors of chunks, shape (len(ids), D). Raises KeyError for an unknown id."""
         return self._rows.vectors_of(self._edition, ids, self.identity.dimension)
+
+    def without_vector(self, texts: Sequence[str]) -> list[str]:
+        """Return those of `texts`, as they are indexed, that no update has embedded yet, each once, in order."""
+        return [text for text in dict.fromkeys(texts) if not self._rows.has_vector(self._edition, text_key(text))]
 
     # -- searching -----------------------------------------------------------------------------------------------------
 
@@ -252,7 +253,6 @@ class Collection:
             settings: fingerprint of the chunking settings; when it changes, every document is cut anew.
             remove_missing: whether stored documents that are not in `documents` are removed.
             on_progress: called after each batch with texts embedded and texts known so far to need it.
-
         Raises:
             ValueError: two documents share an id; nothing was changed.
             BusyError: another process is writing; nothing was changed.
@@ -291,7 +291,6 @@ class Collection:
             removed: ids of documents to delete; unknown ones are passed over.
             gone: paths of files to forget.
             on_progress: called after each batch with texts embedded and texts known so far to need it.
-
         Raises:
             ValueError: an id comes twice; the groups before it stay.
             BusyError: another process is writing; nothing was changed.
@@ -341,7 +340,7 @@ class Collection:
 
     @property
     def _loaded(self) -> View:
-        if self._view is None:
+        if self._view is None or self._resting:
             self.refresh()
         assert self._view is not None
         return self._view
@@ -349,7 +348,7 @@ class Collection:
     @property
     def _rows(self) -> Store:
         """The database, at the snapshot of what was loaded."""
-        if self._view is None:
+        if self._view is None or self._resting:
             self.refresh()
         return self._store
 
@@ -370,13 +369,14 @@ class Collection:
     def _take_state(self) -> State:
         """Snapshot the newest state; another embedder than so far is refused: whoever asks embeds with the old one."""
         state = self._store.take_snapshot()
+        self._resting = False
         if self._expected is not None and state.edition.identity != self._expected:
             raise refuse_promoted(self.folder, self._expected, state.edition.identity)
         return state
 
     def _try_view(self, state: State) -> UnusableSegmentError | None:
         """Open the snapshot's `state`; return why it could not be."""
-        opened = {} if self._view is None else {one.record.name: one for one in self._view.segments}
+        opened = () if self._view is None else self._view.segments
         try:
             self._see(read_view(self._store, state, self.folder / SEGMENTS, opened))
         except UnusableSegmentError as fault:

@@ -42,7 +42,11 @@ class Database:
         self.lapse = ""  # why the snapshot is not the state committed last, as far as that can be told; "": it is
         with self.named_faults():
             uri = f"{path.resolve().as_uri()}?mode=rw"
-            self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=WAIT_SECONDS)
+            # Handed from thread to thread, as a server does, but used by one at a time: what sqlite3 would check is who
+            # opened it, not that.
+            self._connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, timeout=WAIT_SECONDS, check_same_thread=False
+            )
             try:
                 self._prepare()
             except BaseException:

@@ -54,7 +54,7 @@ def open_edition(writer: Writer, number: int) -> Writer:
     store = writer.store
     state = store.take_snapshot(number)
     try:
-        view = read_view(store, state, writer.folder, {})
+        view = read_view(store, state, writer.folder, ())
     except UnusableSegmentError:
         view = mend_segments(store, state, writer.folder, writer.index)
     store.end_snapshot()

@@ -69,6 +69,10 @@ class Masks:
         pairs = zip(self.of(scope), self._owners, strict=True)
         return sum(len(owners) if mask is None else int(mask.sum()) for mask, owners in pairs)
 
+    def count_documents(self, scope: Scope) -> int:
+        """Return how many documents lie in a scope."""
+        return sum(is_allowed(facts, scope) for _, facts in self._facts)
+
     def _build(self, scope: Scope) -> list[Bool]:
         allowed = np.zeros(max((number for number, _ in self._facts), default=0) + 1, dtype=bool)
         allowed[[number for number, facts in self._facts if is_allowed(facts, scope)]] = True

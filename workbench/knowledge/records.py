@@ -121,6 +121,11 @@ class Records(Database):
         for row in self.rows(f"SELECT {DOCUMENT_COLUMNS} FROM documents NOT INDEXED ORDER BY documents.id"):
             yield row[0], self._read_facts(row)
 
+    def facts_after(self, id_: str) -> Iterator[tuple[int, DocumentFacts]]:
+        """Yield number and facts of each document whose id comes after `id_`, in order of id."""
+        for row in self.rows(f"SELECT {DOCUMENT_COLUMNS} FROM documents WHERE id > ? ORDER BY id", (id_,)):
+            yield row[0], self._read_facts(row)
+
     def document(self, id_: str) -> Document:
         """Return one document. Raises KeyError for an unknown id."""
         query = f"SELECT {DOCUMENT_COLUMNS}, body FROM documents LEFT JOIN texts ON document = number WHERE id = ?"

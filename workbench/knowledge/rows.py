@@ -28,6 +28,18 @@ class DocumentFacts:
         """What filters see: the metadata, and over them `id`, `title` and `source`, which no metadata can forge."""
         return {**self.metadata, "id": self.id, "title": self.title, "source": self.source}
 
+    @classmethod
+    def of(cls, document: Document) -> DocumentFacts:
+        """Return a document's facts."""
+        return cls(
+            document.id,
+            document.source,
+            document.title,
+            document.fingerprint,
+            document.metadata,
+            document.readers,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FileMark:
@@ -68,7 +80,12 @@ def has_types(values: Sequence[object], *types: type) -> bool:
 def key_chunk(chunk: Chunk) -> KeyedChunk:
     """Return a chunk with the key under which its vector is stored: equal texts are embedded once."""
     text = chunk.indexed_text
-    return KeyedChunk(chunk, text, digest([text]))
+    return KeyedChunk(chunk, text, text_key(text))
+
+
+def text_key(text: str) -> bytes:
+    """Return the key under which the vector of an indexed text is stored."""
+    return digest([text])
 
 
 def text_body(document: Document) -> str:

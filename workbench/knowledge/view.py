@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +32,23 @@ class View:
         """Each segment with the positions that were not deleted."""
         return [Kept(segment, alive) for segment, alive in zip(self.segments, self.masks.alive, strict=True)]
 
+    def describe(self) -> list[str]:
+        """Return one line a segment: how many of its rows are still there, how they are indexed, and why."""
+        line = "{alive} of {n} rows, {kind}, codes {codes}: {reason}"
+        kept = ((one.record, one.record.n if mask is None else int(mask.sum())) for one, mask in self.kept)
+        return [line.format(alive=alive, n=record.n, **record.choice) for record, alive in kept]
 
-def read_view(store: Records, state: State, folder: Path, opened: Mapping[str, Segment]) -> View:
-    """Return the view of the snapshot's `state`, segments taken from `opened` by name or opened below `folder`.
+
+def read_view(store: Records, state: State, folder: Path, opened: Sequence[Segment]) -> View:
+    """Return the view of the snapshot's `state`, its segments from `opened` where they are there, else from `folder`.
 
     Raises:
         DamagedCollectionError: the rows are not those that were committed together.
         UnusableSegmentError: a segment is missing or damaged, or the segments do not cover the chunks.
     """
     documents, chunks = verify_rows(store, state)
-    segments = [opened.get(record.name) or open_segment(folder, record) for record in state.edition.segments]
+    known = {segment.record.name: segment for segment in opened}
+    segments = [known.get(record.name) or open_segment(folder, record) for record in state.edition.segments]
     return build_view(store, state, documents, chunks, segments)
 
 

@@ -17,8 +17,14 @@ from contextlib import contextmanager
 
 import torch
 
-from workbench.errors import AdapterMismatchError, ConfigError, DeadlineError, GivenUpError, QueueFullError
-from workbench.errors import PromptBudgetError
+from workbench.errors import (
+    AdapterMismatchError,
+    ConfigError,
+    DeadlineError,
+    GivenUpError,
+    PromptBudgetError,
+    QueueFullError,
+)
 from workbench.generation.batching import Batcher
 from workbench.generation.limits import longest_context
 from workbench.generation.local import LocalGenerator
@@ -175,8 +181,8 @@ class ContinuousEngine:
             raise ValueError("the prompt has no question: its suffix is empty")
         if prompt.token_count + sampling.max_new_tokens > self._context_tokens:
             raise PromptBudgetError(
-                f"the prompt has {prompt.token_count} tokens and the answer may have {sampling.max_new_tokens}, together "
-                f"more than the {self._context_tokens} of serving.context_tokens; ask for a shorter answer or send less"
+                f"the prompt has {prompt.token_count} tokens and the answer may have {sampling.max_new_tokens}, "
+                f"together more than the {self._context_tokens} of serving.context_tokens; ask for less"
             )
 
     def _wake(self) -> None:
@@ -192,12 +198,12 @@ class ContinuousEngine:
 
     def _run(self) -> None:
         """The engine's thread."""
-        try:
-            with torch.inference_mode():
+        with torch.inference_mode():
+            try:
                 while self._await_work():
                     self._turn()
-        finally:
-            self._end()
+            finally:
+                self._end()
 
     def _turn(self) -> None:
         started = time.monotonic()

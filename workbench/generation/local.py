@@ -121,7 +121,7 @@ class LocalGenerator:
             self._merged = None
 
     def prefix_owner(self, adapter: str | None) -> str | None:
-        """Return who reads the prefix of an answer by `adapter`: itself where it acts from the prompt on, else the base."""
+        """Return who reads the prefix for `adapter`: itself where it acts from the prompt on, else the base."""
         passport = self.adapters.get(adapter) if adapter is not None else None
         return adapter if passport is not None and passport.acts_from == "prompt" else None
 

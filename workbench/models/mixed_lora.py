@@ -81,19 +81,19 @@ class LoraMixer:
             self._masks[ranks] = self._mask(ranks, projected)
         mask = self._masks[ranks]
         if mask is not None:
-            projected *= mask
+            projected.masked_fill_(mask, 0)  # not a product: infinity times zero is NaN
         return out.view(-1, out.shape[-1]).addmm_(projected, up.T).view(out.shape)
 
     def _mask(self, ranks: tuple[int, ...], like: torch.Tensor) -> torch.Tensor | None:
-        """Return ones, shape (N, R), where a token's own adapter is; None: it is everywhere."""
+        """Return False, shape (N, R), only where a token's own adapter is; None: it is everywhere."""
         if len(self._stacked) == 1 and all(name is not None for name, _ in self._runs):
             return None
-        mask, token = torch.zeros_like(like), 0
+        mask, token = torch.ones_like(like, dtype=torch.bool), 0
         for name, n_tokens in self._runs:
             if name is not None:
                 place = self._stacked.index(name)
                 begin = sum(ranks[:place])
-                mask[token : token + n_tokens, begin : begin + ranks[place]] = 1
+                mask[token : token + n_tokens, begin : begin + ranks[place]] = False
             token += n_tokens
         return mask
 
@@ -122,4 +122,8 @@ def _adds(layer: Any, name: str) -> bool:
     """Whether adapter `name` adds a low-rank product to the layer and nothing else; one that leaves it alone does."""
     if name in layer.lora_variant or name in layer.lora_embedding_A:
         return False
-    return name not in layer.lora_A or (layer.lora_A[name].bias is None and layer.lora_B[name].bias is None)
+    if name not in layer.lora_A:
+        return True
+    down, up = layer.lora_A[name], layer.lora_B[name]
+    finite = bool(torch.isfinite(down.weight).all() and torch.isfinite(up.weight).all())
+    return finite and down.bias is None and up.bias is None

@@ -151,6 +151,10 @@ class GivenUpError(WorkbenchError, RuntimeError):
     """An answer was cancelled: whoever asked went away, or the server is stopping."""
 
 
+class GenerationError(WorkbenchError, ArithmeticError):
+    """The model gave no sound answer: logits that are not finite, or a kind of model that this engine cannot batch."""
+
+
 class RemoteEngineError(WorkbenchError, ConnectionError):
     """The server that generates elsewhere cannot be reached, or answered with an error; the message holds both."""
 

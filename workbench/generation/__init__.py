@@ -1,6 +1,7 @@
-"""Prompts to texts: the local Transformers engine, and a scripted one for tests and demonstrations."""
+"""Prompts to texts: the local Transformers engine, the same for many users at once, and a scripted one for tests."""
 
+from workbench.generation.continuous import ContinuousEngine
 from workbench.generation.local import LocalGenerator
 from workbench.generation.scripted import ScriptedGenerator
 
-__all__ = ["LocalGenerator", "ScriptedGenerator"]
+__all__ = ["ContinuousEngine", "LocalGenerator", "ScriptedGenerator"]

@@ -32,13 +32,13 @@ class LocalGenerator:
         stop_at_newline: bool = False,
     ) -> None:
         self._model = model.eval()
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._base_fingerprint = base_fingerprint
         self.adapters: dict[str, Adapter] = {}
         self._to_merge: set[str] = set()
         self._merged: tuple[str, ExitStack] | None = None  # the adapter that is inside the weights now, and the way out
-        self._end_ids = {tokenizer.end_of_turn_ids[-1], *_own_end_ids(model)}
-        self._newline_ids = tokenizer.newline_ids if stop_at_newline else frozenset()
+        self.end_ids = {tokenizer.end_of_turn_ids[-1], *_own_end_ids(model)}
+        self.newline_ids = tokenizer.newline_ids if stop_at_newline else frozenset()
         self._prefix_cache_bytes = prefix_cache_bytes
         self.prefixes = PrefixStore(max_bytes=prefix_cache_bytes, evict=True)
 
@@ -50,7 +50,7 @@ class LocalGenerator:
             MergeError: it is to be merged, but acts from the question on.
         """
         adapter = read_adapter(
-            folder, name=name, base_fingerprint=self._base_fingerprint, template_hash=self._tokenizer.template_hash
+            folder, name=name, base_fingerprint=self._base_fingerprint, template_hash=self.tokenizer.template_hash
         )
         if merge:
             refuse_unmergeable(adapter)
@@ -78,11 +78,11 @@ class LocalGenerator:
         if not prompts:
             return []
         prefixes = self._find_prefixes(prompts, adapter)
-        with self._active(adapter):
+        with self.active(adapter):
             started = read_clock(self._model.device)  # merging was done before: whoever serves an arm so does it once
             batch = self._assemble(prefixes, [prompt.suffix_ids for prompt in prompts])
             rows, entropies = decode_greedily(
-                self._model, batch, end_ids=sorted(self._end_ids | self._newline_ids), max_new_tokens=max_new_tokens
+                self._model, batch, end_ids=sorted(self.end_ids | self.newline_ids), max_new_tokens=max_new_tokens
             )
         share = (read_clock(self._model.device) - started) / len(prompts)
         return [
@@ -94,14 +94,14 @@ class LocalGenerator:
         """Return for each prompt the log-probability of its text: nats a token, averaged, end-of-turn left out."""
         if not prompts:
             return []
-        answers = [self._tokenizer.encode(text) for text in texts]
+        answers = [self.tokenizer.encode(text) for text in texts]
         suffixes = [(*prompt.suffix_ids, *ids) for prompt, ids in zip(prompts, answers, strict=True)]
         batch = self._assemble(self._find_prefixes(prompts, adapter), suffixes)
-        with self._active(adapter):
+        with self.active(adapter):
             return score_continuations(self._model, batch, [len(ids) for ids in answers])
 
     @contextmanager
-    def _active(self, name: str | None) -> Iterator[None]:
+    def active(self, name: str | None) -> Iterator[None]:
         """Run the block with adapter `name`; one that is merged stays so until another is wanted."""
         if self._merged is not None:
             if self._merged[0] == name:
@@ -120,14 +120,22 @@ class LocalGenerator:
             self._merged[1].close()
             self._merged = None
 
-    def _find_prefixes(self, prompts: Sequence[Prompt], adapter: str | None) -> list[Prefix | None]:
+    def prefix_owner(self, adapter: str | None) -> str | None:
+        """Return who reads the prefix for `adapter`: itself where it acts from the prompt on, else the base."""
         passport = self.adapters.get(adapter) if adapter is not None else None
-        owner = adapter if passport is not None and passport.acts_from == "prompt" else None
-        with self._active(owner):
+        return adapter if passport is not None and passport.acts_from == "prompt" else None
+
+    def is_merged(self, adapter: str) -> bool:
+        """Whether the adapter answers from inside the base's weights."""
+        return adapter in self._to_merge
+
+    def _find_prefixes(self, prompts: Sequence[Prompt], adapter: str | None) -> list[Prefix | None]:
+        owner = self.prefix_owner(adapter)
+        with self.active(owner):
             return [self._compute(owner, prompt.prefix_ids) if prompt.prefix_ids else None for prompt in prompts]
 
     def _assemble(self, prefixes: Sequence[Prefix | None], suffixes: Sequence[Sequence[int]]) -> PrefixedBatch:
-        pad_id = self._tokenizer.end_of_turn_ids[-1]  # masked by position, so any id serves
+        pad_id = self.tokenizer.end_of_turn_ids[-1]  # masked by position, so any id serves
         return assemble_batch(prefixes, suffixes, pad_id=pad_id, device=self._model.device)
 
     def _compute(self, owner: str | None, ids: tuple[int, ...]) -> Prefix:
@@ -135,11 +143,11 @@ class LocalGenerator:
 
     def _finish(self, prompt: Prompt, ids: list[int], seconds: float, entropy: float) -> Generation:
         n_new, stop_reason = len(ids), StopReason.LENGTH
-        if ids[-1] in self._end_ids:
+        if ids[-1] in self.end_ids:
             stop_reason, ids = StopReason.END, ids[:-1]
-        elif ids[-1] in self._newline_ids:
+        elif ids[-1] in self.newline_ids:
             stop_reason = StopReason.NEWLINE
-        text = self._tokenizer.decode(ids)
+        text = self.tokenizer.decode(ids)
         if stop_reason is StopReason.NEWLINE:  # the last token may hold a character before its line break
             text = text.split("\n", 1)[0]
         return Generation(

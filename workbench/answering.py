@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from workbench.asking import Asking
 from workbench.bench import Bench
 from workbench.config import PromptConfig, RetrievalConfig
-from workbench.contracts import Finder, Strategy
+from workbench.contracts import Engine, Finder, Strategy
 from workbench.errors import ConfigError, UnknownModelError
 from workbench.evaluation.runner import Arm, refuse
 from workbench.prompting import PromptBuilder
@@ -72,6 +72,7 @@ class Plan:
 
     prompt: Prompt
     adapter: str | None
+    arm: str | None  # None: the base or an adapter was asked
     collection: str | None
     retrieval_seconds: float
     one_line: bool  # the answer ends at its first line break, as it was measured
@@ -83,16 +84,24 @@ class Plan:
 class Answering:
     """Requests to plans, from any thread; searches of the run's own collection take turns."""
 
-    def __init__(self, bench: Bench, *, finder: Callable[[str, RetrievalConfig], Finder], generate: Generate) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        *,
+        finder: Callable[[str, RetrievalConfig, Scope], Finder],
+        generate: Generate,
+        engine: Engine,
+    ) -> None:
         """Take the bench, indexed.
 
         Args:
             finder: name of a collection that is not the run's own, settings → the steps to its passages.
             generate: answers a router's draft; greedy, to the experiment's limit.
+            engine: generates from the plans; it lends its model where adapters are attached.
         """
         self.bench = bench
         self._foreign_finder = finder
-        self._generate = generate
+        self._generate, self._engine = generate, engine
         self._turn = threading.Lock()
         self._models: dict[str, ServedModel] = {}
         self._router: SavedRouter | None = None
@@ -109,7 +118,11 @@ class Answering:
         return tuple(self._models.values())
 
     def refresh(self) -> None:
-        """Attach the adapters that are trained, and read the router. The generator must not be generating meanwhile."""
+        """Attach the adapters that are trained, and read the router; nothing is generated meanwhile."""
+        with self._engine.exclusive():
+            self._refresh()
+
+    def _refresh(self) -> None:
         for model in self._list_models():
             arm = self.bench.config.arms.get(model.name) if model.kind == "arm" else None
             if model.ready and model.adapter is not None:
@@ -164,7 +177,7 @@ class Answering:
         collection, model, config = self.collection_of(asked), self._find(asked.model), self.bench.config
         if model.kind == "base" and collection is None:
             prompt = self.bench.parts.builder.chat(asked.messages)
-            return Plan(prompt, None, None, 0.0, one_line=False, max_new_tokens=config.serving.max_new_tokens)
+            return Plan(prompt, None, None, None, 0.0, one_line=False, max_new_tokens=config.serving.max_new_tokens)
         started = time.perf_counter()
         talk = _Talk(asked.messages)
         arm, route, done = self._decide(model, asked, collection, talk)
@@ -174,6 +187,7 @@ class Answering:
         return Plan(
             prompt,
             arm.adapter,
+            arm.name if model.kind == "arm" else None,
             collection,
             time.perf_counter() - started,
             one_line=config.generation.stop_at_newline,
@@ -232,7 +246,7 @@ class Answering:
 
     def _finder(self, collection: str, retrieval: RetrievalConfig, asked: ChatQuestion) -> Finder:
         if collection != self.own_collection:
-            return _Narrowed(self._foreign_finder(collection, retrieval), asked.scope, asked.threshold, nullcontext())
+            return _Narrowed(self._foreign_finder(collection, retrieval, asked.scope), asked.scope, asked.threshold, nullcontext())
         return _Narrowed(self.bench.finder_of(retrieval), asked.scope, asked.threshold, self._turn)
 
     def _find(self, name: str) -> ServedModel:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
-from workbench.access import Grant
 from workbench.errors import WorkbenchError
 from workbench.serving import chat, collections, documents, feedback, keys, models, pages, runs, training
 from workbench.serving.door import Door
@@ -45,13 +42,8 @@ FAULT: dict[str, Any] = {
 FAULTS: dict[int | str, dict[str, Any]] = {"4XX": FAULT, "5XX": FAULT}
 
 
-def build_app(service: Service, *, find: Callable[[str | None], Grant], hosts: frozenset[str] | None) -> FastAPI:
-    """Return the routes over a service; `guard` puts the door before them.
-
-    Args:
-        find: the key as sent (None: none was) → whose it is. Raises AccessError.
-        hosts: the names this server answers to; None: any.
-    """
+def build_app(service: Service, *, hosts: frozenset[str] | None) -> FastAPI:
+    """Return the application over a service. `hosts`: the names it answers to; None: any."""
     app = FastAPI(
         title="workbench",
         summary=ABOUT,
@@ -65,24 +57,18 @@ def build_app(service: Service, *, find: Callable[[str | None], Grant], hosts: f
     for part in (chat, collections, documents, feedback, keys, models, pages, runs, training):
         app.include_router(part.router)
     app.mount("/page", pages.PageFiles())
-    for kind in (WorkbenchError, OSError, HTTPException):
+    for kind in (WorkbenchError, OSError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_fault)
     app.add_exception_handler(RequestValidationError, answer_invalid)
-    app.add_exception_handler(Exception, answer_fault)
-    app.add_middleware(_door, service=service, find=find, hosts=hosts)
-    return app
-
-
-def _door(
-    app: ASGIApp, *, service: Service, find: Callable[[str | None], Grant], hosts: frozenset[str] | None
-) -> Door:
-    return Door(
-        app,
-        find=find,
+    app.add_middleware(
+        Door,
+        keys=service.keys,
         rates=service.rates,
         admission=service.admission,
-        told=service,
+        audit=service.audit,
+        metrics=service.metrics,
         max_body_bytes=service.config.max_body_bytes,
         max_file_bytes=service.config.max_file_bytes,
         hosts=hosts,
     )
+    return app

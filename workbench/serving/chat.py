@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from workbench.access import Role
 from workbench.serving.recording import Told, record_chat
 
 from workbench.answering import ChatQuestion, Plan
@@ -83,7 +84,7 @@ async def complete_chat(body: ChatRequest, request: Request) -> Response:
     )
     collection = service.answering.collection_of(asked)
     if collection is not None:
-        grant.require("read", collection)
+        grant.require(Role.READ, collection)
     request.state.audited = {"collection": collection, "words": asked.messages[-1].content}
     plan = await service.search(partial(service.answering.plan, asked), deadline=deadline)
     request.state.audited |= {"n_passages": len(plan.prompt.hits)}

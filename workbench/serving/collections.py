@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from workbench.access import Grant
+from workbench.access import Grant, Role
 from workbench.collection_shelf import CollectionFacts
 from workbench.serving.service import Service, grant_of, scope_of, service_of
 from workbench.serving.sources import list_sources
@@ -45,7 +45,7 @@ async def list_collections(request: Request) -> dict[str, Any]:
 async def make_collection(body: NewCollection, request: Request) -> dict[str, Any]:
     """Make an empty collection."""
     service, grant = service_of(request), grant_of(request)
-    grant.require("admin", body.name)
+    grant.require(Role.ADMIN, body.name)
     request.state.audited = {"collection": body.name}
     await service.fill(partial(service.shelf.create, body.name))
     return await service.search(partial(_describe, service, grant, body.name))
@@ -61,7 +61,7 @@ async def show_collection(name: str, request: Request) -> dict[str, Any]:
 @router.delete("/{name}")
 async def drop_collection(name: str, request: Request) -> dict[str, Any]:
     """Drop a collection with all it holds."""
-    service = _asking(request, name, "admin")
+    service = _asking(request, name, Role.ADMIN)
     await service.fill(partial(service.shelf.drop, name))
     return {"deleted": name}
 
@@ -83,8 +83,8 @@ async def list_documents(
         {
             "id": listed.facts.id,
             "title": listed.facts.title,
-            "characters": listed.characters,
-            "chunks": listed.chunks,
+            "characters": listed.n_characters,
+            "chunks": listed.n_chunks,
             "metadata": dict(listed.facts.metadata),
         }
         for listed in page
@@ -108,7 +108,7 @@ async def show_document(name: str, id_: str, request: Request) -> dict[str, Any]
 @router.delete("/{name}/documents/{id_:path}")
 async def delete_document(name: str, id_: str, request: Request) -> dict[str, Any]:
     """Delete one document: no answer that begins after this reads it."""
-    service = _asking(request, name, "write")
+    service = _asking(request, name, Role.WRITE)
     await service.fill(partial(service.shelf.delete, name, id_, scope=scope_of(grant_of(request), None)))
     return {"deleted": id_}
 
@@ -138,10 +138,10 @@ async def search_collection(name: str, body: SearchRequest, request: Request) ->
 
 
 def _reading(request: Request, name: str) -> tuple[Service, Grant]:
-    return _asking(request, name, "read"), grant_of(request)
+    return _asking(request, name, Role.READ), grant_of(request)
 
 
-def _asking(request: Request, name: str, role: str) -> Service:
+def _asking(request: Request, name: str, role: Role) -> Service:
     grant_of(request).require(role, name)
     request.state.audited = {"collection": name}
     return service_of(request)

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from workbench.access import Role
 from workbench.collection_shelf import Added
 from workbench.errors import CollectionExistsError
 from workbench.serving.faults import RefusedError
@@ -138,9 +139,9 @@ async def _take_file(request: Request, service: Service) -> tuple[Added, str]:
 async def _ready(request: Request, service: Service, name: str) -> None:
     """See that the caller may write into a collection; make it where it is missing and the caller may do that too."""
     grant = grant_of(request)
-    grant.require("write", name)
+    grant.require(Role.WRITE, name)
     request.state.audited = {"collection": name}
-    if not service.shelf.exists(name) and grant.allows("admin", name):
+    if not service.shelf.exists(name) and grant.allows(Role.ADMIN, name):
         try:
             await service.fill(partial(service.shelf.create, name))
         except CollectionExistsError:

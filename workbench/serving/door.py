@@ -31,15 +31,17 @@ HEADERS = (
 
 
 class Door:
-    """Wraps the application. `scope["state"]["grant"]` tells the routes who asks."""
+    """Wraps the application. `scope["state"]["grant"]` tells the routes who asks; they leave `audited` there."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        find: Callable[[str | None], Grant],
-        rates: RateLimiter,
+        keys: KeyStore,
+        rates: RateLimit,
         admission: Admission,
+        audit: AuditLog,
+        metrics: Metrics,
         max_body_bytes: int,
         max_file_bytes: int,
         hosts: frozenset[str] | None,
@@ -47,39 +49,47 @@ class Door:
         """Take the application.
 
         Args:
-            find: the key as sent (None: none was) → whose it is. Raises AccessError.
+            keys: who is let in.
             rates: how often a key may ask.
             admission: how many chats are taken on.
+            audit: where every request is recorded that is not public.
+            metrics: where every request is counted.
             max_body_bytes: of a JSON body.
             max_file_bytes: of an uploaded form.
             hosts: the names this server answers to; None: any. Where no key is needed, a page of another site could
                 otherwise reach a server on loopback by giving it a name of its own (DNS rebinding).
         """
-        self._app = app
-        self._find, self._rates, self._admission = find, rates, admission
+        self._app, self._keys, self._rates, self._admission = app, keys, rates, admission
+        self._audit, self._metrics = audit, metrics
         self._max_body_bytes, self._max_file_bytes, self._hosts = max_body_bytes, max_file_bytes, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it here."""
+        """Let a request through, or answer it here; record it either way."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        started, answering = time.monotonic(), _Answering(send)
+        try:
+            await self._pass(scope, receive, answering)
+        finally:
+            self._record(scope, answering.status, time.monotonic() - started)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: _Answering) -> None:
         path, headers = scope["path"], {name.lower(): value for name, value in scope["headers"]}
-        send = _with_headers(send)
+        state = scope.setdefault("state", {})
+        state["grant"], state["audited"] = None, {}
         try:
             self._check_host(headers)
             limit = self._max_file_bytes if path == UPLOAD else self._max_body_bytes
             _check_length(headers, limit)
-            if path not in PUBLIC and not path.startswith(PUBLIC_BELOW):
-                grant = self._look_at(headers)
-                scope.setdefault("state", {})["grant"] = grant
+            if not is_public(path):
+                state["grant"] = self._look_at(scope, headers)
+                self._audit.check()
             place = self._admission.place() if path == CHAT and scope["method"] == "POST" else nullcontext()
             with place:
                 await self._app(scope, _Capped(receive, limit), send)
-        except (RefusedError, AccessError) as error:
-            await answer(error)(scope, receive, send)
-        except Exception as error:  # from `place`: a full queue; the application answers its own
-            if _has_started(send):
+        except (RefusedError, AccessError, AuditLogError, QueueFullError) as error:
+            if send.status is not None:
                 raise
             await answer(error)(scope, receive, send)
 
@@ -88,21 +98,42 @@ class Door:
         if self._hosts is not None and host not in self._hosts:
             raise RefusedError(421, f"this server does not answer to the host name {host[:80]!r}", code="wrong_host")
 
-    def _look_at(self, headers: dict[bytes, bytes]) -> Grant:
+    def _look_at(self, scope: Scope, headers: dict[bytes, bytes]) -> Grant:
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise RefusedError(403, "a page of another site may not use this server", code="cross_site")
-        sent = headers.get(b"authorization", b"").decode("latin-1")
-        scheme, _, secret = sent.partition(" ")
-        if sent and scheme.lower() != "bearer":
-            raise RefusedError(401, "send the key as `Authorization: Bearer KEY`", code="invalid_api_key")
+        sent = headers.get(b"authorization")
+        client = scope.get("client")
         try:
-            grant = self._find(secret.strip() or None)
+            grant = self._keys.admit(
+                None if sent is None else sent.decode("latin-1"), from_here=client is not None and is_loopback(client[0])
+            )
+        except (RoleError, KeyFileError):
+            raise
         except AccessError as error:
             raise RefusedError(401, str(error), code="invalid_api_key") from error
-        wait = self._rates.take(grant.name)
+        wait = self._rates.take(grant.key_id or "")
         if wait > 0:
             raise RefusedError(429, "this key asks too often", code="rate_limit_exceeded", retry_after=wait)
         return grant
+
+    def _record(self, scope: Scope, status: int | None, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")  # as declared: bounded in number, and no words in it
+        told = str(status or 499)  # nothing was sent: whoever asked went away
+        self._metrics.requests.labels(scope["method"], route, told).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        if is_public(scope["path"]):
+            return
+        grant: Grant | None = scope["state"]["grant"]
+        audited = {"key_id": None, "key": None} if grant is None else {"key_id": grant.key_id, "key": grant.name}
+        event = Event(
+            route=f"{scope['method']} {route}", status=int(told), seconds=round(seconds, 4), **audited, **scope["state"]["audited"]
+        )
+        self._audit.record(event)
+
+
+def is_public(path: str) -> bool:
+    """Say whether a path is answered without a key; all others need one, whether there is such a route or not."""
+    return path in PUBLIC or path.startswith(PUBLIC_BELOW)
 
 
 class _Capped:
@@ -136,25 +167,17 @@ def _too_large(n_bytes: int, limit: int) -> RefusedError:
     return RefusedError(413, f"the body has {n_bytes} bytes or more, but {limit} are taken at most", code="too_large")
 
 
-class _Sender:
-    """Sends, with the headers of every answer; knows whether an answer has begun."""
+class _Answering:
+    """Sends, with the headers of every answer; knows the status once an answer has begun."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.started = False
+        self.status: int | None = None  # None: nothing was sent yet
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.status = message["status"]
             own = {name for name, _ in message.get("headers", [])}
             added = [pair for pair in HEADERS if pair[0] not in own]
             message = {**message, "headers": [*message.get("headers", []), *added]}
         await self._send(message)
-
-
-def _with_headers(send: Send) -> _Sender:
-    return _Sender(send)
-
-
-def _has_started(send: Send) -> bool:
-    return isinstance(send, _Sender) and send.started

@@ -19,14 +19,19 @@ from starlette.responses import JSONResponse
 from workbench.errors import (
     AccessError,
     AdapterMismatchError,
+    AuditLogError,
     BusyError,
+    CollectionExistsError,
     DeadlineError,
     GivenUpError,
+    KeyFileError,
     MissingCollectionError,
+    MissingDocumentError,
     MissingModelError,
     PromptBudgetError,
     QueueFullError,
     RemoteEngineError,
+    TakenDocumentError,
     UnknownModelError,
     UnreadableDocumentError,
     WorkbenchError,
@@ -37,9 +42,14 @@ Fault = tuple[int, str, str | None]  # status, type, code
 
 # The first that fits counts.
 TOLD: tuple[tuple[type[Exception], Fault], ...] = (
+    (KeyFileError, (503, "server_error", "keys_unreadable")),
+    (AuditLogError, (507, "server_error", "audit_log_full")),
     (AccessError, (403, "permission_error", "not_allowed")),
     (UnknownModelError, (404, "invalid_request_error", "model_not_found")),
     (MissingCollectionError, (404, "invalid_request_error", "collection_not_found")),
+    (MissingDocumentError, (404, "invalid_request_error", "document_not_found")),
+    (CollectionExistsError, (409, "invalid_request_error", "collection_exists")),
+    (TakenDocumentError, (409, "invalid_request_error", "document_taken")),
     (MissingModelError, (409, "invalid_request_error", "model_not_ready")),
     (PromptBudgetError, (400, "invalid_request_error", "context_length_exceeded")),
     (QueueFullError, (429, "rate_limit_error", "queue_full")),
@@ -84,10 +94,10 @@ def tell(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
             fault = (error.status_code, STATUS_TYPES.get(error.status_code, "invalid_request_error"), None)
             headers |= dict(error.headers or {})
             return fault[0], _body(str(error.detail), fault, None), headers
-        case OSError(errno=errno.ENOSPC):
-            fault = FULL
         case WorkbenchError():
             fault = next(known for kind, known in TOLD if isinstance(error, kind))
+        case OSError(errno=errno.ENOSPC):
+            fault = FULL
         case _:
             number = uuid.uuid4().hex[:12]
             log.error("fault %s", number, exc_info=error)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
+from workbench.access import KeyFacts, Role
+from workbench.access.grants import EVERY
 from workbench.serving.service import Service, grant_of, service_of
 from workbench.serving.wire import Body
 
@@ -18,7 +20,9 @@ class NewKey(Body):
     """Who it is for and what it may do; `*` stands for all collections."""
 
     name: str = Field(min_length=1, max_length=100, examples=["anna"])
-    roles: dict[str, Literal["read", "write", "admin"]] = Field(min_length=1, max_length=1000)
+    roles: dict[str, Role] = Field(min_length=1, max_length=1000, examples=[{"manuals": "read"}])
+    principals: list[str] | None = Field([], max_length=100, description="whose documents it sees; none: every one")
+    expires: AwareDatetime | None = None
 
 
 @router.get("")
@@ -32,7 +36,10 @@ async def list_keys(request: Request) -> dict[str, Any]:
 async def make_key(body: NewKey, request: Request) -> dict[str, Any]:
     """Make a key; from the first one on, every request needs one."""
     service = _allowed(request)
-    secret, key = await service.fill(partial(service.keys.create, body.name, roles=dict(body.roles)))
+    make = partial(
+        service.keys.create, body.name, body.roles, principals=body.principals, expires=body.expires
+    )
+    key, secret = await service.fill(make)
     return _describe(key) | {"secret": secret}
 
 
@@ -45,9 +52,9 @@ async def revoke_key(id_: str, request: Request) -> dict[str, Any]:
 
 
 def _allowed(request: Request) -> Service:
-    grant_of(request).require("admin", "*")
+    grant_of(request).require(Role.ADMIN, EVERY)
     return service_of(request)
 
 
-def _describe(key: Any) -> dict[str, Any]:
-    return {"id": key.id, "name": key.name, "roles": dict(key.roles), "created": key.created, "revoked": key.revoked}
+def _describe(key: KeyFacts) -> dict[str, Any]:
+    return key.model_dump(mode="json", exclude={"sha256"})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from starlette.requests import Request
@@ -31,7 +31,7 @@ class Pending:
     def _put(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-    async def events(self) -> AsyncIterator[Piece | Generation]:
+    async def events(self) -> AsyncGenerator[Piece | Generation, None]:
         """Yield pieces, then the generation. Raises what the answer failed with; left early, the answer is given up."""
         try:
             while True:

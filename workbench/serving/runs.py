@@ -12,6 +12,8 @@ from fastapi import Path as InPath
 from starlette.responses import FileResponse, Response
 
 from workbench.runs import read_lines
+from workbench.access import Role
+from workbench.access.grants import EVERY
 from workbench.serving.faults import RefusedError
 from workbench.serving.service import Service, grant_of, service_of
 from workbench.types import CaseRecord, PassageRecord, Question
@@ -61,7 +63,7 @@ async def show_report(run: RunName, request: Request) -> Response:
 
 
 def _allowed(request: Request) -> Service:
-    grant_of(request).require("admin", "*")
+    grant_of(request).require(Role.ADMIN, EVERY)
     return service_of(request)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from starlette.requests import Request
-from workbench.access import AuditLog, Grant, KeyStore, RateLimiter
+from workbench.access import AuditLog, Grant, KeyStore, RateLimit
 from workbench.collection_shelf import CollectionShelf
 from workbench.monitoring import FeedbackLog, QueryLog
 from workbench.serving.trainings import Trainings
@@ -24,7 +24,7 @@ from workbench.errors import DeadlineError
 from workbench.filters import parse_filter
 from workbench.serving.admission import Admission
 from workbench.serving.metrics import Metrics
-from workbench.types import Scope
+from workbench.types import EVERYTHING, Scope
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Service:
     engine: Engine
     shelf: CollectionShelf
     keys: KeyStore
-    rates: RateLimiter
+    rates: RateLimit
     admission: Admission
     audit: AuditLog
     queries: QueryLog
@@ -61,6 +61,12 @@ class Service:
     async def fill(self, work: Callable[[], T]) -> T:
         """Run blocking `work` that writes; it is never abandoned half-way."""
         return await asyncio.get_running_loop().run_in_executor(self.filling, work)
+
+    def state_of(self, collection: str | None) -> str | None:
+        """Return the fingerprint of a collection as it is now; None: there is none."""
+        if collection is None:
+            return None
+        return self.shelf.facts(collection, scope=EVERYTHING).generation
 
     def deadline(self) -> float:
         """Return when a request that begins now has to be done, on `time.monotonic()`'s clock."""

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from workbench.errors import UnknownModelError
+from workbench.access import Role
+from workbench.access.grants import EVERY
 from workbench.serving.service import Service, grant_of, service_of
 from workbench.serving.wire import Body
 
@@ -46,5 +48,5 @@ async def stop_training(request: Request) -> dict[str, Any]:
 
 
 def _allowed(request: Request) -> Service:
-    grant_of(request).require("admin", "*")
+    grant_of(request).require(Role.ADMIN, EVERY)
     return service_of(request)

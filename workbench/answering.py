@@ -246,7 +246,9 @@ class Answering:
 
     def _finder(self, collection: str, retrieval: RetrievalConfig, asked: ChatQuestion) -> Finder:
         if collection != self.own_collection:
-            return _Narrowed(self._foreign_finder(collection, retrieval, asked.scope), asked.scope, asked.threshold, nullcontext())
+            return _Narrowed(
+                self._foreign_finder(collection, retrieval, asked.scope), asked.scope, asked.threshold, nullcontext()
+            )
         return _Narrowed(self.bench.finder_of(retrieval), asked.scope, asked.threshold, self._turn)
 
     def _find(self, name: str) -> ServedModel:

@@ -15,13 +15,15 @@ from workbench.adapting import Adapters
 from workbench.asking import Asking
 from workbench.building_costs import build_costs
 from workbench.config import ExperimentConfig, RetrievalConfig, dump_config
-from workbench.contracts import Finder, Strategy
+from workbench.contracts import Engine, Finder, Strategy
 from workbench.curation import Progress as Progressing
 from workbench.errors import ConfigError, MissingModelError
 from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.calibration import summarise_refusals
 from workbench.evaluation.run_race import race_for
 from workbench.evaluation.runner import Arm, answer_questions
+from workbench.generation import ContinuousEngine
+from workbench.generation.limits import longest_context
 from workbench.hardware import made_with
 from workbench.indexing import bring_in_line
 from workbench.inputs import answer_inputs, fit_inputs, router_inputs
@@ -38,6 +40,7 @@ from workbench.types import Answer, CaseRecord, Generation, PassageRecord, Promp
 from workbench.verdict.saved_router import SavedRouter, read_router, refuse_stale
 
 CASES = "cases.jsonl"
+CONTEXT_TOKENS = 4096  # of a served prompt and its answer, where the model reads as many and the config does not say
 
 
 class Bench:
@@ -322,6 +325,17 @@ class Bench:
         arm = self.config.arms[name]
         adapter = None if arm.adapter is None else self.attach(arm.adapter, merge=arm.merged)
         return Arm(name, self.strategy(name), adapter, None if adapter is None else self.config.seed)
+
+    def open_engine(self) -> Engine:
+        """Return an engine of many users over the generator, which is the engine's alone until that is closed."""
+        serving = self.config.serving
+        generator = self.parts.generator
+        return ContinuousEngine(
+            generator,
+            slots=serving.slots,
+            queue=serving.queue,
+            context_tokens=serving.context_tokens or min(CONTEXT_TOKENS, longest_context(generator.model)),
+        )
 
     def _generate(self, prompt: Prompt, adapter: str | None) -> Generation:
         limit = self.config.generation.max_new_tokens

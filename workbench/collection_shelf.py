@@ -15,7 +15,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +29,10 @@ from workbench.errors import (
     CollectionNameError,
     MissingCollectionError,
     MissingDocumentError,
+    ReadOnlyError,
 )
 from workbench.intake import Intake
-from workbench.knowledge import Collection as OpenCollection
-from workbench.knowledge import ListedDocument
+from workbench.knowledge import Collection, ListedDocument
 from workbench.library import SETTINGS, SYNC_LOCK, Library
 from workbench.locking import hold_writer_lock
 from workbench.open_libraries import LentFinder, OpenLibraries
@@ -78,7 +78,7 @@ class CollectionShelf:
         *,
         embedder: Embedder,
         reranker: Callable[[], Reranker] | None = None,
-        reserved: Collection[str] = (),
+        adopted: Mapping[str, Path] | None = None,
         idle: int = 8,
         at_once: int = 4,
     ) -> None:
@@ -88,7 +88,7 @@ class CollectionShelf:
             defaults: settings of new collections; its limits of parsing and its models hold for all of them.
             embedder: of all collections; one that was built with another can be listed and read, not searched.
             reranker: gives the one that is shared; None: each open library loads its own where it is set.
-            reserved: names that no collection may have.
+            adopted: collections that lie elsewhere, by the name they have here: read and searched, never changed.
             idle: how many libraries stay open while nobody asks them; memory goes with it.
             at_once: how many requests one collection serves at a time; more wait.
         Raises:
@@ -96,7 +96,7 @@ class CollectionShelf:
         """
         self._folder, self._defaults = folder, defaults
         self._embedder, self._reranker = embedder, reranker
-        self._reserved = {name.casefold() for name in reserved}
+        self._adopted = dict(adopted or {})
         self._locks_guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}  # of those who write, by name
         self._closing = ExitStack()
@@ -125,10 +125,13 @@ class CollectionShelf:
 
     def names(self) -> list[str]:
         """Return the names of all collections, in order. Links to folders elsewhere are none."""
-        return sorted(path.name for path in self._folder.iterdir() if NAME.fullmatch(path.name) and _holds(path))
+        own = [path.name for path in self._folder.iterdir() if NAME.fullmatch(path.name) and _holds(path)]
+        return sorted([*own, *(name for name in self._adopted if self.exists(name))])
 
     def exists(self, name: str) -> bool:
         """Say whether there is a collection of that name."""
+        if name in self._adopted:
+            return Collection.exists(self._adopted[name])
         return NAME.fullmatch(name) is not None and _holds(self._folder / name)
 
     def create(self, name: str) -> None:
@@ -307,6 +310,8 @@ class CollectionShelf:
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
         self._require(name)
+        if name in self._adopted:
+            raise ReadOnlyError(f"collection {name!r} is an experiment's, and follows its corpus; change that instead")
         with self._locks_guard:
             lock = self._locks.setdefault(name, threading.Lock())
         if not lock.acquire(timeout=WRITE_SECONDS):
@@ -318,6 +323,8 @@ class CollectionShelf:
 
     def _open(self, name: str) -> Library:
         self._require(name)
+        if name in self._adopted:
+            return self._library(self._adopted[name], self._defaults)
         stored = self._folder / name / SETTINGS
         config = load_library_config(stored) if stored.exists() else self._defaults
         return self._library(self._folder / name, config)
@@ -333,8 +340,8 @@ class CollectionShelf:
                 f"{name[:80]!r} is no name for a collection; it takes 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter "
                 "or a digit"
             )
-        if name.casefold() in self._reserved:
-            raise CollectionNameError(f"the name {name!r} is kept for something else; take another")
+        if name.casefold() in {taken.casefold() for taken in self._adopted}:
+            raise CollectionNameError(f"the name {name!r} is that of a collection which lies elsewhere; take another")
 
     def _require(self, name: str) -> None:
         if not self.exists(name):
@@ -345,7 +352,7 @@ class CollectionShelf:
 
 
 def _holds(path: Path) -> bool:
-    return not path.is_symlink() and OpenCollection.exists(path)
+    return not path.is_symlink() and Collection.exists(path)
 
 
 def _find(library: Library, name: str, id_: str, scope: Scope) -> Document:

@@ -6,6 +6,7 @@ Each promise names the empty case. Tests of a room run every implementation in i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -148,6 +149,9 @@ class Engine(Protocol):
             QueueFullError: as many wait as may; nothing was begun.
             AdapterMismatchError: no adapter of this name is loaded.
         """
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        """Keep the engine off its model for the block: for attaching an adapter. Answers wait, deadlines go on."""
 
     @property
     def load(self) -> EngineLoad:

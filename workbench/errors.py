@@ -194,5 +194,9 @@ class AuditLogError(WorkbenchError, OSError):
     """The audit log cannot be written, and nothing is answered that cannot be recorded; the message says why."""
 
 
+class ReadOnlyError(WorkbenchError, PermissionError):
+    """A collection may be read here and not changed; the message says what to change instead."""
+
+
 class UnknownModelError(ConfigError):
     """A request names a model that is not served; the message names those that are."""

@@ -15,8 +15,8 @@ from workbench.cli.collections import VERBS as COLLECTION_VERBS
 from workbench.cli.datasets import datasets_app
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
 from workbench.cli.models import models_app
-from workbench.cli.serving import VERBS as SERVING_VERBS
 from workbench.cli.series import VERBS as SERIES_VERBS
+from workbench.cli.serving import VERBS as SERVING_VERBS
 from workbench.cli.upkeep import VERBS as UPKEEP_VERBS
 from workbench.errors import WorkbenchError
 

@@ -20,7 +20,9 @@ def serve(
 ) -> None:
     """Serve the experiment's arms, base and adapters, collections and a page, until Ctrl-C or SIGTERM."""
     given = {"serving.host": host, "serving.port": port}
-    bench = open_bench(config, out, [*overrides, *(f"{key}={value}" for key, value in given.items() if value is not None)])
+    bench = open_bench(
+        config, out, [*overrides, *(f"{key}={value}" for key, value in given.items() if value is not None)]
+    )
     from workbench.serving import serve as serve_bench
 
     serve_bench(bench, tell=lambda line: typer.echo(line, err=True))

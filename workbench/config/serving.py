@@ -19,7 +19,9 @@ class ServingConfig(Knobs):
     slots: int = Field(16, ge=1, le=256, description="answers decoded together, one batch")
     queue: int = Field(64, ge=0, description="requests that may wait for a slot; one more is answered with 429")
     max_new_tokens: int = Field(512, ge=1, description="most tokens of one answer, and the default where none is asked")
-    context_tokens: int = Field(4096, ge=64, description="most tokens of prompt and answer together")
+    context_tokens: int | None = Field(
+        None, ge=64, description="most tokens of prompt and answer together; none: 4096, or as many as the model reads"
+    )
     deadline_seconds: float = Field(120.0, gt=0, description="an answer that is not done by then is given up with 504")
     drain_seconds: float = Field(30.0, ge=0, description="after SIGTERM, how long running answers may take to end")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="largest JSON body, checked before it is parsed")

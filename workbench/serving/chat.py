@@ -13,14 +13,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from workbench.access import Role
-from workbench.serving.recording import Told, record_chat
 
+from workbench.access import Role
 from workbench.answering import ChatQuestion, Plan
 from workbench.errors import ConfigError
 from workbench.prompting import read_citations
 from workbench.serving.faults import tell
 from workbench.serving.pending import Pending, begin, whole_or_gone
+from workbench.serving.recording import Told, record_chat
 from workbench.serving.service import Service, grant_of, scope_of, service_of
 from workbench.serving.sources import list_sources, write_sources
 from workbench.serving.wire import AnswerMessage, ChatAnswer, ChatRequest, Choice, ChosenRoute, Source, Timing, Usage

@@ -43,7 +43,7 @@ class _FormFields(Body):
     """A form's fields beside its file."""
 
     collection: str = Field(max_length=64)
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field({})
     title: str | None = Field(None, max_length=500)
     id: str | None = Field(None, max_length=500)
 
@@ -82,7 +82,9 @@ async def process_document(request: Request) -> dict[str, Any]:
     elif kind == "application/json":
         added, name = await _take_text(request, service)
     else:
-        raise RefusedError(415, f"the body is {kind or 'of no stated type'!r}; send application/json or a form with a file")
+        raise RefusedError(
+            415, f"the body is {kind or 'of no stated type'!r}; send application/json or a form with a file"
+        )
     return {"collection": name} | asdict(added)
 
 

@@ -7,15 +7,16 @@ that forgot to ask for a key is closed, not open. Roles are the routes' own affa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
 from contextlib import nullcontext
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from workbench.access import Grant, RateLimiter
 
-from workbench.errors import AccessError
+from workbench.access import AuditLog, Event, Grant, KeyStore, RateLimit, is_loopback
+from workbench.errors import AccessError, AuditLogError, KeyFileError, QueueFullError
 from workbench.serving.admission import Admission
 from workbench.serving.faults import RefusedError, answer
+from workbench.serving.metrics import Metrics
 
 PUBLIC = ("/", "/health", "/openapi.json")
 PUBLIC_BELOW = "/page/"
@@ -101,13 +102,11 @@ class Door:
     def _look_at(self, scope: Scope, headers: dict[bytes, bytes]) -> Grant:
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise RefusedError(403, "a page of another site may not use this server", code="cross_site")
-        sent = headers.get(b"authorization")
-        client = scope.get("client")
+        sent, client = headers.get(b"authorization"), scope.get("client")
+        from_here = client is not None and is_loopback(client[0])
         try:
-            grant = self._keys.admit(
-                None if sent is None else sent.decode("latin-1"), from_here=client is not None and is_loopback(client[0])
-            )
-        except (RoleError, KeyFileError):
+            grant = self._keys.admit(None if sent is None else sent.decode("latin-1"), from_here=from_here)
+        except KeyFileError:
             raise
         except AccessError as error:
             raise RefusedError(401, str(error), code="invalid_api_key") from error
@@ -126,7 +125,11 @@ class Door:
         grant: Grant | None = scope["state"]["grant"]
         audited = {"key_id": None, "key": None} if grant is None else {"key_id": grant.key_id, "key": grant.name}
         event = Event(
-            route=f"{scope['method']} {route}", status=int(told), seconds=round(seconds, 4), **audited, **scope["state"]["audited"]
+            route=f"{scope['method']} {route}",
+            status=int(told),
+            seconds=round(seconds, 4),
+            **audited,
+            **scope["state"]["audited"],
         )
         self._audit.record(event)
 

@@ -9,7 +9,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from workbench.monitoring import FeedbackRecord
+from workbench.monitoring.records import FeedbackRecord
 from workbench.serving.service import grant_of, service_of
 from workbench.serving.wire import Body
 

@@ -36,9 +36,7 @@ async def list_keys(request: Request) -> dict[str, Any]:
 async def make_key(body: NewKey, request: Request) -> dict[str, Any]:
     """Make a key; from the first one on, every request needs one."""
     service = _allowed(request)
-    make = partial(
-        service.keys.create, body.name, body.roles, principals=body.principals, expires=body.expires
-    )
+    make = partial(service.keys.create, body.name, body.roles, principals=body.principals, expires=body.expires)
     key, secret = await service.fill(make)
     return _describe(key) | {"secret": secret}
 

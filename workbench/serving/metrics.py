@@ -1,4 +1,4 @@
-"""What Prometheus reads: counts, durations and the engine's load. Labels are bounded: routes, statuses, models served."""
+"""What Prometheus reads: counts, durations and the engine's load. Labels are bounded: routes, statuses, models."""
 
 from __future__ import annotations
 

@@ -13,8 +13,7 @@ from workbench.answering import Answering
 from workbench.bench import Bench
 from workbench.collection_shelf import CollectionShelf
 from workbench.config import LibraryConfig, ServingConfig, dump_config
-from workbench.contracts import Engine
-from workbench.monitoring import FeedbackLog, QueryLog
+from workbench.monitoring.logs import FeedbackLog, QueryLog
 from workbench.runs import write_atomically
 from workbench.serving.admission import Admission
 from workbench.serving.drafts import Drafts
@@ -51,7 +50,12 @@ def open_service(bench: Bench) -> Iterator[Service]:
         shelf = parts.enter_context(_open_shelf(bench, folder))
         engine = bench.open_engine()
         parts.callback(lambda: engine.close(drain_seconds=0.0))
-        answering = Answering(bench, finder=shelf.scoped_finder, generate=Drafts(engine, bench.config), engine=engine)
+        answering = Answering(
+            bench,
+            finder=lambda name, retrieval, scope: shelf.finder(name, retrieval, scope=scope),
+            generate=Drafts(engine, bench.config),
+            engine=engine,
+        )
         write_atomically(folder / CONFIG, dump_config(bench.config))
         trainings = Trainings(
             training_command(folder / CONFIG, bench.run_folder.folder),

@@ -1,4 +1,4 @@
-"""What is written down of a chat when it has ended, well or not: counts for Prometheus, a line for `workbench monitor`."""
+"""What is written down of a chat when it has ended, well or not: counts, and a line for `workbench monitor`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from workbench.answering import ChatQuestion, Plan
 from workbench.errors import GivenUpError
-from workbench.monitoring import QueryRecord, pack_embedding
+from workbench.monitoring.records import QueryRecord, pack_embedding
 from workbench.serving.service import Service
 from workbench.serving.wire import Timing
 from workbench.types import Generation, Span, StopReason
@@ -23,7 +23,7 @@ class Told:
 
     service: Service
     response_id: str
-    key: str
+    key: str | None
     asked: ChatQuestion
     plan: Plan
     timing: Callable[[], Timing]
@@ -61,7 +61,7 @@ def _record(told: Told, generation: Generation | None, fault: Exception | None, 
     return QueryRecord(
         response_id=told.response_id,
         time=told.time,
-        key=told.key or None,
+        key=told.key,
         model=told.asked.model,
         arm=plan.route.arm if plan.route is not None else plan.arm,
         collection=plan.collection,

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import FileResponse, Response
 
-from workbench.runs import read_lines
 from workbench.access import Role
 from workbench.access.grants import EVERY
+from workbench.runs import read_lines
 from workbench.serving.faults import RefusedError
 from workbench.serving.service import Service, grant_of, service_of
 from workbench.types import CaseRecord, PassageRecord, Question
@@ -23,7 +23,10 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 RunName = Annotated[str, InPath(pattern=NAME, max_length=100)]
 SUMMARY, DECISION, TRAINING, REPORT = "summary.json", "decision.json", "training.json", "report.html"
 # The report is our own file, but shows what documents and models wrote: no script of it may reach this origin.
-SANDBOX = "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+SANDBOX = (
+    "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "img-src data:; frame-ancestors 'self'"
+)
 
 
 @router.get("")

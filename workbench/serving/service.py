@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from starlette.requests import Request
-from workbench.access import AuditLog, Grant, KeyStore, RateLimit
-from workbench.collection_shelf import CollectionShelf
-from workbench.monitoring import FeedbackLog, QueryLog
-from workbench.serving.trainings import Trainings
 
+from workbench.access import AuditLog, Grant, KeyStore, RateLimit
 from workbench.answering import Answering
 from workbench.bench import Bench
+from workbench.collection_shelf import CollectionShelf
 from workbench.config import ServingConfig
 from workbench.contracts import Engine
 from workbench.errors import DeadlineError
 from workbench.filters import parse_filter
+from workbench.monitoring.logs import FeedbackLog, QueryLog
 from workbench.serving.admission import Admission
 from workbench.serving.metrics import Metrics
+from workbench.serving.trainings import Trainings
 from workbench.types import EVERYTHING, Scope
 
 T = TypeVar("T")

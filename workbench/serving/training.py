@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from workbench.errors import UnknownModelError
 from workbench.access import Role
 from workbench.access.grants import EVERY
+from workbench.errors import UnknownModelError
 from workbench.serving.service import Service, grant_of, service_of
 from workbench.serving.wire import Body
 

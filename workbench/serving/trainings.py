@@ -72,7 +72,7 @@ class Trainings:
         with self._lock:
             adapter, state, message = self._adapter, self._state, self._message
             seconds = (self._ended or time.monotonic()) - self._started if adapter else 0.0
-        curve = read_live(self._run / f"train-{adapter}") if adapter else {"steps": 0, "loss": [], "held_out": []}
+        curve = read_live(self._run / f"train-{adapter}")  # nothing was trained yet: an empty curve
         return {
             "state": "running" if state == "stopping" else state,
             "adapter": adapter,

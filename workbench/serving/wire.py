@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-EXAMPLE = {
+EXAMPLE: JsonValue = {
     "model": "rag",
     "messages": [{"role": "user", "content": "How do I reset the gauge?"}],
     "rag": 1,

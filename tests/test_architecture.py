@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "workbench"
 FLOORS = (
     {"types", "decision", "measured", "expected", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware", "metering"},
-    {"corpus", "models", "prompting", "report", "evaluation"},
+    {"corpus", "models", "prompting", "report", "evaluation", "access"},
     {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"},
     {"retrieval"},
     {

@@ -43,12 +43,18 @@ def fingerprint_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace `path` by `content`: after a crash it holds the old content or the new, never a part."""
+def write_atomically(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
+    """Replace `path` by `content`: after a crash it holds the old content or the new, never a part.
+
+    Args:
+        mode: who may read it, such as 0o600, from before it has content; None: as the process makes files.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with named_path(path), temporary.open("wb") as stream:
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
             stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())

@@ -14,6 +14,7 @@ from workbench.cli.app import INTERRUPTED, app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
 from workbench.cli.datasets import datasets_app
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
+from workbench.cli.keys import keys_app
 from workbench.cli.models import models_app
 from workbench.cli.series import VERBS as SERIES_VERBS
 from workbench.cli.serving import VERBS as SERVING_VERBS
@@ -34,6 +35,7 @@ for panel, verbs in PANELS.items():
         app.command(name, rich_help_panel=panel)(verb)
 app.add_typer(adapter_app, name="adapter", rich_help_panel="Models")
 app.add_typer(datasets_app, name="dataset", rich_help_panel="Training datasets")
+app.add_typer(keys_app, name="keys", rich_help_panel="Serving")
 app.add_typer(models_app, name="models", rich_help_panel="Models")
 
 

@@ -33,3 +33,7 @@ class ServingConfig(Knobs):
         description="off; measures: embedding, scores and seconds of each question, not its words; content: words too",
     )
     audit_content: bool = Field(False, description="write the words asked into the audit log, not only who and what")
+
+    def folder_beside(self, run_folder: Path) -> Path:
+        """Return the server's folder for a run's folder."""
+        return self.folder or run_folder / "serving"

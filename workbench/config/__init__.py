@@ -3,6 +3,7 @@
 from workbench.config.checks import CheckConfig
 from workbench.config.dataset import DatasetConfig, FilterConfig, GeneratorName, WriterConfig
 from workbench.config.decision import DecisionConfig
+from workbench.config.engines import EngineConfig, LocalEngineConfig, OpenAIEngineConfig
 from workbench.config.experiment import (
     ArmConfig,
     EvaluationConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "DecisionConfig",
     "DenseConfig",
     "DiversityConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "ExpansionConfig",
     "ExperimentConfig",
@@ -58,7 +60,9 @@ __all__ = [
     "LexicalConfig",
     "LibraryConfig",
     "Limits",
+    "LocalEngineConfig",
     "ModelsConfig",
+    "OpenAIEngineConfig",
     "PromptConfig",
     "QuestionsConfig",
     "RacingConfig",

@@ -1,6 +1,8 @@
-"""Prompts to texts: the local Transformers engine, and a scripted one for tests and demonstrations."""
+"""Prompts to texts: the local Transformers engine, one behind OpenAI's API, and a scripted one for tests."""
 
 from workbench.generation.local import LocalGenerator
+from workbench.generation.openai import OpenAIGenerator
+from workbench.generation.openai_engine import OpenAIEngine
 from workbench.generation.scripted import ScriptedGenerator
 
-__all__ = ["LocalGenerator", "ScriptedGenerator"]
+__all__ = ["LocalGenerator", "OpenAIEngine", "OpenAIGenerator", "ScriptedGenerator"]

@@ -8,7 +8,18 @@ FLOORS = (
     {"types", "decision", "measured", "expected", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware", "metering"},
     {"corpus", "models", "prompting", "report", "evaluation"},
-    {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"},
+    {
+        "knowledge",
+        "generation",
+        "training",
+        "strategies",
+        "verdict",
+        "guards",
+        "gates",
+        "audit",
+        "dataset",
+        "monitoring",
+    },
     {"retrieval"},
     {
         "languages",
@@ -28,7 +39,7 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing", "asking", "routed_arm"},
+    | {"adapter_shelf", "auditing", "asking", "routed_arm", "watching"},
     {"cli"},
     {"__main__"},
 )

@@ -31,6 +31,7 @@ from workbench.config.knowledge import (
     leaves_to_fit,
 )
 from workbench.config.load import dump_config, load_config, load_library_config
+from workbench.config.monitoring import MonitoringConfig
 from workbench.config.racing import RacingConfig
 from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
 from workbench.config.serving import ServingConfig
@@ -62,6 +63,7 @@ __all__ = [
     "Limits",
     "LocalEngineConfig",
     "ModelsConfig",
+    "MonitoringConfig",
     "OpenAIEngineConfig",
     "PromptConfig",
     "QuestionsConfig",

@@ -25,6 +25,7 @@ from workbench.config.knowledge import (
     RetrievalConfig,
     leaves_to_fit,
 )
+from workbench.config.monitoring import MonitoringConfig
 from workbench.config.racing import RacingConfig
 from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
 from workbench.config.serving import ServingConfig
@@ -147,6 +148,7 @@ class ExperimentConfig(Knobs):
     scaling: ScalingConfig = ScalingConfig()
     learning_curve: LearningCurveConfig = LearningCurveConfig()
     serving: ServingConfig = ServingConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
     arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)
 
     @model_validator(mode="after")

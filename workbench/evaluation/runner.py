@@ -89,7 +89,7 @@ def answer_questions(
                             not_found=not_found,
                             scores_gold=scores_gold,
                         )
-                    own = {"peak_bytes": peak.rss_bytes, "peak_gpu_bytes": peak.gpu_bytes}
+                    own: dict[str, float | None] = {"peak_bytes": peak.rss_bytes, "peak_gpu_bytes": peak.gpu_bytes}
                     if elsewhere:
                         own = {"peak_bytes": 0, "peak_gpu_bytes": 0, "joules": None, "cores_elsewhere": None}
                     records = [_with_costs(record, **own) for record in records]

@@ -8,7 +8,8 @@ FLOORS = (
     {"types", "decision", "measured", "expected", "rows", "filters", "errors", "locking", "processes"},
     {"contracts", "config", "runs", "hardware", "metering"},
     {"corpus", "models", "prompting", "report", "evaluation", "access"},
-    {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"},
+    {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"}
+    | {"monitoring"},
     {"retrieval"},
     {
         "languages",
@@ -29,8 +30,9 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm"}
+    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm", "watching"}
     | {"collection_shelf", "open_libraries", "intake", "storing"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 )

@@ -209,16 +209,18 @@ class Bench:
         ]
 
     def _answer(self, folder: Path) -> dict[str, Any]:
-        race = race_for(self.config, self.parts.questions.test)
+        parts, race = self.parts, race_for(self.config, self.parts.questions.test)
         records = answer_questions(
-            self.parts.questions.test,
+            parts.questions.test,
             [arm for name in self.config.arms if name != self.config.routed_arm for arm in self._arms(name)],
-            self.parts.generator,
+            parts.generator,
             folder / CASES,
             batch_size=self.config.generation.batch_size,
             max_new_tokens=self.config.generation.max_new_tokens,
             not_found=self.config.prompt.not_found,
             race=race,
+            scores_gold=parts.scores_gold,
+            elsewhere=parts.answers_elsewhere,
         )
         if race is not None:
             write_atomically(folder / RACE, race.report().model_dump_json(indent=1) + "\n")

@@ -1,13 +1,13 @@
 """What each stage depends on, as one fingerprint. Too wide costs a rerun of hours; too narrow reuses something stale.
 
-Left out on purpose: memory caps (they change no number) and which arms are controls (it changes no answer).
+Left out on purpose: memory caps, patience (they change no number), and which arms are controls (it changes no answer).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from workbench.config import ArmConfig, RecipeConfig
+from workbench.config import ArmConfig, LocalEngineConfig, RecipeConfig
 from workbench.corpus import cutter_version
 from workbench.hardware import describe_versions
 from workbench.parts import Parts, RetrievalFit
@@ -15,6 +15,7 @@ from workbench.runs import fingerprint, fingerprint_file
 from workbench.types import Split
 
 CAPS = {"prefix_cache_gib", "prefix_disk_gib"}
+PATIENCE = {"api_key_env", "timeout_seconds", "retries"}  # of an engine elsewhere
 
 
 def index_inputs(parts: Parts) -> str:
@@ -83,7 +84,10 @@ def train_inputs(
 def check_inputs(parts: Parts, *, trained: str, weights: str) -> str:
     """The training and its weights (SHA-256), the gates' bounds, how answers are generated."""
     config = parts.config
-    return fingerprint(trained, weights, config.gates, config.generation.model_dump(exclude=CAPS))
+    generation = config.generation.model_dump(exclude=CAPS) | {
+        "engine": LocalEngineConfig().model_dump()
+    }  # always here
+    return fingerprint(trained, weights, config.gates, generation)
 
 
 def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Sequence[str]], fit: RetrievalFit) -> str:
@@ -94,7 +98,7 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Seque
         collection,
         adapters,
         [(name, _answering(parts, arm)) for name, arm in config.arms.items() if arm.strategy != "routed"],
-        config.generation.model_dump(exclude=CAPS),
+        config.generation.model_dump(exclude={**dict.fromkeys(CAPS, True), "engine": PATIENCE}),
         config.prompt,
         _retrieval(parts),
         fit,

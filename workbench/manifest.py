@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from workbench.config import OpenAIEngineConfig
 from workbench.parts import Parts
 from workbench.runs import fingerprint
 
@@ -38,7 +39,7 @@ def make_manifest(
             "template": parts.tokenizer.template_hash,
             "adapters": {name: stage["weights"] for name, stage in trained.items()},
         },
-        "models": {"generator": parts.generator_files.name, "embedder": parts.embedder_files.name},
+        "models": {"generator": parts.generator_files.name, "embedder": parts.embedder_files.name} | _served(parts),
         "counts": {
             "documents": len(parts.corpus.documents),
             "unreadable_files": len(parts.corpus.failures),
@@ -50,3 +51,9 @@ def make_manifest(
         },
         **made_with,
     }
+
+
+def _served(parts: Parts) -> dict[str, str]:
+    """Where another machine answered: that what it served was the generator's weights is the user's word."""
+    engine = parts.config.generation.engine
+    return {"served_by": engine.url, "served_as": engine.model} if isinstance(engine, OpenAIEngineConfig) else {}

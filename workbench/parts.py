@@ -8,11 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import assert_never
 
 import torch
 from transformers import PreTrainedModel
 
-from workbench.config import ExperimentConfig, RetrievalConfig, leaves_to_fit
+from workbench.config import (
+    ExperimentConfig,
+    LocalEngineConfig,
+    OpenAIEngineConfig,
+    RetrievalConfig,
+    leaves_to_fit,
+)
 from workbench.corpus import read_folder
 from workbench.errors import ConfigError, EmptyCorpusError
 from workbench.evaluation import (
@@ -25,7 +32,7 @@ from workbench.evaluation import (
 )
 from workbench.evaluation.calibration import ThresholdFit, fit_threshold
 from workbench.filters import parse_filter
-from workbench.generation import LocalGenerator
+from workbench.generation import LocalGenerator, OpenAIGenerator
 from workbench.knowledge import Collection
 from workbench.models import (
     CrossEncoderReranker,
@@ -164,8 +171,13 @@ class Parts:
 
     @cached_property
     def generator_files(self) -> InstalledModel:
-        """The base model's folder and fingerprint. Raises MissingModelError with the command that brings it."""
-        return find_model(self.config.models.generator, kind="generator")
+        """The base model's folder and fingerprint. Raises MissingModelError with the command that brings it.
+
+        Where a server answers and no arm has an adapter, a folder with tokenizer and config alone will do.
+        """
+        trains = any(arm.adapter is not None for arm in self.config.arms.values())
+        whole = trains or not self.answers_elsewhere
+        return find_model(self.config.models.generator, kind="generator", weights=whole)
 
     @cached_property
     def embedder_files(self) -> InstalledModel:
@@ -284,13 +296,36 @@ class Parts:
         """Which chunks hold a question's relevant spans."""
         return GoldPassages(self.collection.all_chunks())
 
+    @property
+    def answers_elsewhere(self) -> bool:
+        """Whether another machine generates."""
+        return not isinstance(self.config.generation.engine, LocalEngineConfig)
+
+    @property
+    def scores_gold(self) -> bool:
+        """Whether what generates can also say how likely a text is."""
+        engine = self.config.generation.engine
+        return isinstance(engine, LocalEngineConfig) or engine.scores
+
     @cached_property
-    def generator(self) -> LocalGenerator:
-        """The engine over the base model. Build it after training: adapters are attached to it."""
-        return LocalGenerator(
-            self.model,
-            self.tokenizer,
-            base_fingerprint=self.generator_files.fingerprint,
-            prefix_cache_bytes=self.config.generation.prefix_cache_gib * 2**30,
-            stop_at_newline=self.config.generation.stop_at_newline,
-        )
+    def generator(self) -> LocalGenerator | OpenAIGenerator:
+        """What answers: the base model here, or a server. Build it after training: adapters are attached to it."""
+        config = self.config.generation
+        match config.engine:
+            case LocalEngineConfig():
+                return LocalGenerator(
+                    self.model,
+                    self.tokenizer,
+                    base_fingerprint=self.generator_files.fingerprint,
+                    prefix_cache_bytes=config.prefix_cache_gib * 2**30,
+                    stop_at_newline=config.stop_at_newline,
+                )
+            case OpenAIEngineConfig():
+                return OpenAIGenerator(
+                    config.engine,
+                    self.tokenizer,
+                    base_fingerprint=self.generator_files.fingerprint,
+                    stop_at_newline=config.stop_at_newline,
+                )
+            case _:
+                assert_never(config.engine)

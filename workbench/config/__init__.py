@@ -3,6 +3,7 @@
 from workbench.config.checks import CheckConfig
 from workbench.config.dataset import DatasetConfig, FilterConfig, GeneratorName, WriterConfig
 from workbench.config.decision import DecisionConfig
+from workbench.config.engines import EngineConfig, LocalEngineConfig, OpenAIEngineConfig
 from workbench.config.experiment import (
     ArmConfig,
     EvaluationConfig,
@@ -30,6 +31,7 @@ from workbench.config.knowledge import (
     leaves_to_fit,
 )
 from workbench.config.load import dump_config, load_config, load_library_config
+from workbench.config.monitoring import MonitoringConfig
 from workbench.config.racing import RacingConfig
 from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
 from workbench.config.serving import ServingConfig
@@ -44,6 +46,7 @@ __all__ = [
     "DecisionConfig",
     "DenseConfig",
     "DiversityConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "ExpansionConfig",
     "ExperimentConfig",
@@ -58,7 +61,10 @@ __all__ = [
     "LexicalConfig",
     "LibraryConfig",
     "Limits",
+    "LocalEngineConfig",
     "ModelsConfig",
+    "MonitoringConfig",
+    "OpenAIEngineConfig",
     "PromptConfig",
     "QuestionsConfig",
     "RacingConfig",

@@ -15,6 +15,7 @@ from workbench.config.base import Knobs
 from workbench.config.checks import CheckConfig
 from workbench.config.dataset import DatasetConfig
 from workbench.config.decision import DecisionConfig
+from workbench.config.engines import EngineConfig, LocalEngineConfig, OpenAIEngineConfig
 from workbench.config.gates import GatesConfig
 from workbench.config.knowledge import (
     ChunkingConfig,
@@ -24,6 +25,7 @@ from workbench.config.knowledge import (
     RetrievalConfig,
     leaves_to_fit,
 )
+from workbench.config.monitoring import MonitoringConfig
 from workbench.config.racing import RacingConfig
 from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
 from workbench.config.serving import ServingConfig
@@ -38,16 +40,10 @@ class PromptConfig(Knobs):
     not_found: str = Field("not in the documents", min_length=1, description="the answer to an unanswerable question")
 
 
-class LocalEngineConfig(Knobs):
-    """Transformers on this machine."""
-
-    kind: Literal["local"] = "local"
-
-
 class GenerationConfig(Knobs):
     """How answers are generated: greedy, in batches fixed before the first question."""
 
-    engine: LocalEngineConfig = LocalEngineConfig()
+    engine: EngineConfig = LocalEngineConfig()
     max_new_tokens: int = Field(32, ge=1)
     stop_at_newline: bool = Field(False, description="an answer is one line: what comes after it is not generated")
     batch_size: int = Field(16, ge=1, description="questions a batch")
@@ -152,6 +148,7 @@ class ExperimentConfig(Knobs):
     scaling: ScalingConfig = ScalingConfig()
     learning_curve: LearningCurveConfig = LearningCurveConfig()
     serving: ServingConfig = ServingConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
     arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)
 
     @model_validator(mode="after")
@@ -263,3 +260,32 @@ class ExperimentConfig(Knobs):
                 known = ", ".join(self.training.adapters) or "none"
                 raise ValueError(f"arm {name!r} wants adapter {arm.adapter!r}, but training.adapters has: {known}")
         return self
+
+    @model_validator(mode="after")
+    def _the_server_has_the_adapters(self) -> ExperimentConfig:
+        engine = self.generation.engine
+        if not isinstance(engine, OpenAIEngineConfig):
+            return self
+        for name, arm in self.arms.items():
+            if arm.merged:
+                raise ValueError(
+                    f"arm {name!r} has merged: true, but generation.engine is {engine.url}, which merges nothing; "
+                    "leave merged out"
+                )
+            missing = [one for one in self.adapter_names(arm.adapter) if one not in engine.adapters]
+            if missing:
+                known = ", ".join(engine.adapters) or "none"
+                raise ValueError(
+                    f"arm {name!r} needs adapter {missing[0]!r}, but generation.engine.adapters has: {known}; train it "
+                    "(workbench train CONFIG --set 'generation.engine={kind: local}'), let the server load it, and "
+                    f"add `{missing[0]}: ITS NAME THERE`"
+                )
+        return self
+
+    def adapter_names(self, adapter: str | None) -> tuple[str, ...]:
+        """Return the names under which an arm's adapter is asked, one for each seed it is trained with."""
+        if adapter is None:
+            return ()
+        taken = self.training.adapters[adapter].folder is not None
+        seeds = () if taken else tuple(dict.fromkeys(self.training.seeds))
+        return (adapter, *(f"{adapter}-seed-{seed}" for seed in seeds if seed != self.seed))

@@ -54,6 +54,8 @@ def answer_questions(
     max_new_tokens: int,
     not_found: str,
     race: RunRace | None = None,
+    scores_gold: bool = True,
+    elsewhere: bool = False,
 ) -> list[CaseRecord]:
     """Answer what `records_path` does not hold yet, append it there, and return all records, arm by arm in order.
 
@@ -61,6 +63,10 @@ def answer_questions(
     A prompt that retrieval refused is answered with `not_found`, and nothing is generated. In a race the batches are
     the same, but asked in its order, and arms that it stops have no further records. It is fed the records alone, so a
     continued run goes on with the same race.
+
+    Args:
+        scores_gold: False: the generator cannot say how likely a text is, so `gold_logprob` stays None, not scored.
+        elsewhere: the generator runs on another machine, so what this one spends (memory, joules) is not recorded.
     """
     done = {_key(record): record for record in read_lines(records_path, CaseRecord)}
     by_name = {arm.name: arm for arm in reversed(arms)}  # seeds of one arm share its prompts
@@ -76,12 +82,17 @@ def answer_questions(
                     cases = [asked[arm.name][question.id] for question in batch]
                     with PeakMemory() as peak:
                         records = _answer_batch(
-                            arm, cases, generator, max_new_tokens=max_new_tokens, not_found=not_found
+                            arm,
+                            cases,
+                            generator,
+                            max_new_tokens=max_new_tokens,
+                            not_found=not_found,
+                            scores_gold=scores_gold,
                         )
-                    records = [
-                        _with_costs(record, peak_bytes=peak.rss_bytes, peak_gpu_bytes=peak.gpu_bytes)
-                        for record in records
-                    ]
+                    own: dict[str, float | None] = {"peak_bytes": peak.rss_bytes, "peak_gpu_bytes": peak.gpu_bytes}
+                    if elsewhere:
+                        own = {"peak_bytes": 0, "peak_gpu_bytes": 0, "joules": None, "cores_elsewhere": None}
+                    records = [_with_costs(record, **own) for record in records]
                     fresh = [record for record in records if _key(record) not in done]
                     append_lines(records_path, fresh)
                     done |= {_key(record): record for record in fresh}
@@ -126,14 +137,22 @@ def refuse(not_found: str) -> Generation:
 
 
 def _answer_batch(
-    arm: Arm, cases: Sequence[_Asked], generator: Generator, *, max_new_tokens: int, not_found: str
+    arm: Arm,
+    cases: Sequence[_Asked],
+    generator: Generator,
+    *,
+    max_new_tokens: int,
+    not_found: str,
+    scores_gold: bool,
 ) -> list[CaseRecord]:
     prompts = {case.question.id: case.prompt for case in cases if case.prompt is not None}
     accepted = {id_: prompt for id_, prompt in prompts.items() if not prompt.refused}
     with Meter() as meter:
         written = generator.generate(list(accepted.values()), adapter=arm.adapter, max_new_tokens=max_new_tokens)
     generations = dict.fromkeys(prompts, refuse(not_found)) | dict(zip(accepted, written, strict=True))
-    answerable = [case.question for case in cases if case.question.answerable and case.question.id in prompts]
+    answerable = [
+        case.question for case in cases if scores_gold and case.question.answerable and case.question.id in prompts
+    ]
     scores = generator.score(
         [prompts[question.id] for question in answerable],
         [question.answers[0] for question in answerable],

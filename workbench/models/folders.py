@@ -43,13 +43,16 @@ def copy_folder(source: Path, target: Path) -> None:
         shutil.copyfile(source / name, target / name)
 
 
-def detect_kind(folder: Path) -> ModelKind:
+def detect_kind(folder: Path, *, weights: bool = True) -> ModelKind:
     """Return what a model folder is for, by its own config files.
+
+    Args:
+        weights: whether it must hold them.
 
     Raises:
         ModelIntegrityError: it is none of the kinds, or lacks config or weights.
     """
-    if not any(folder.rglob("*.safetensors")):
+    if weights and not any(folder.rglob("*.safetensors")):
         raise ModelIntegrityError(f"{folder}: no *.safetensors file; other weight formats are not loaded")
     if (folder / "modules.json").exists():
         return _detect_modules(folder)

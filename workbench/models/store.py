@@ -69,11 +69,12 @@ def model_folder(name: str) -> Path:
     return home() / "models" / name
 
 
-def find_model(reference: str, *, kind: ModelKind | None = None) -> InstalledModel:
+def find_model(reference: str, *, kind: ModelKind | None = None, weights: bool = True) -> InstalledModel:
     """Return a model by its name, as `hf:OWNER/NAME@REVISION`, or by a folder; vetted, its hashes compared.
 
     Args:
         kind: what the caller needs; None: any.
+        weights: False: only its tokenizer will be read, so a folder may lack them.
     Raises:
         MissingModelError: it is not here, or another kind; the message names the command that brings it.
         ModelIntegrityError: its files could run code, or changed since they came.
@@ -83,7 +84,7 @@ def find_model(reference: str, *, kind: ModelKind | None = None) -> InstalledMod
     elif NAME.fullmatch(reference) and (model_folder(reference) / STAMP_FILE).exists():
         model = _open_installed(reference)
     elif reference not in load_catalogue() and Path(reference).expanduser().is_dir():
-        model = _open_folder(Path(reference).expanduser().resolve())
+        model = _open_folder(Path(reference).expanduser().resolve(), weights=weights)
     else:
         raise _missing(reference)
     if kind is not None and model.kind != kind:
@@ -200,12 +201,11 @@ def _open_installed(name: str) -> InstalledModel:
     return InstalledModel(name, stamp.kind, folder, stamp.fingerprint, stamp.licence, stamp.source)
 
 
-def _open_folder(folder: Path) -> InstalledModel:
+def _open_folder(folder: Path, *, weights: bool) -> InstalledModel:
     hashes = hash_files(folder, list_loadable(folder), cache_path=home() / "hashes.json")
     source = FolderSource(path=str(folder))
-    return InstalledModel(
-        folder.name, detect_kind(folder), folder, fingerprint_hashes(hashes), read_licence(folder), source
-    )
+    kind = detect_kind(folder, weights=weights)
+    return InstalledModel(folder.name, kind, folder, fingerprint_hashes(hashes), read_licence(folder), source)
 
 
 def _find_hub_model(reference: str) -> InstalledModel:

@@ -30,7 +30,7 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm", "watching"}
+    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm"}
     | {"collection_shelf", "open_libraries", "intake", "storing"},
     {"serving"},
     {"cli"},

@@ -22,7 +22,7 @@ from workbench.evaluation import predictions_lines, score_answer, summarise
 from workbench.evaluation.calibration import summarise_refusals
 from workbench.evaluation.run_race import race_for
 from workbench.evaluation.runner import Arm, answer_questions
-from workbench.generation import ContinuousEngine
+from workbench.generation import ContinuousEngine, OpenAIGenerator
 from workbench.generation.limits import longest_context
 from workbench.hardware import made_with
 from workbench.indexing import bring_in_line
@@ -330,14 +330,11 @@ class Bench:
 
     def open_engine(self) -> Engine:
         """Return an engine of many users over the generator, which is the engine's alone until that is closed."""
-        serving = self.config.serving
-        generator = self.parts.generator
-        return ContinuousEngine(
-            generator,
-            slots=serving.slots,
-            queue=serving.queue,
-            context_tokens=serving.context_tokens or min(CONTEXT_TOKENS, longest_context(generator.model)),
-        )
+        serving, generator = self.config.serving, self.parts.generator
+        if isinstance(generator, OpenAIGenerator):
+            return generator.open_engine(queue=serving.queue)
+        context_tokens = serving.context_tokens or min(CONTEXT_TOKENS, longest_context(generator.model))
+        return ContinuousEngine(generator, slots=serving.slots, queue=serving.queue, context_tokens=context_tokens)
 
     def _generate(self, prompt: Prompt, adapter: str | None) -> Generation:
         limit = self.config.generation.max_new_tokens

@@ -214,6 +214,7 @@ class Sampling:
     top_p: float = 1.0  # in (0, 1]: the smallest set of tokens that holds this much of the probability
     seed: int | None = None  # None: another answer each time, where the temperature is above 0
     stop: tuple[str, ...] = ()  # texts before which the answer ends
+    one_line: bool = False  # it also ends at its first line break, as the experiment's answers do
 
 
 @dataclass(frozen=True, slots=True)

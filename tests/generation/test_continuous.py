@@ -213,7 +213,7 @@ def test_an_answer_of_one_line_ends_as_the_generators_does(generator: LocalGener
     engine = ContinuousEngine(generator, slots=4, queue=4, context_tokens=2000)
     try:
         for prompt, wanted in zip(prompts, expected, strict=True):
-            found = ask(engine, prompt, "reader", max_new_tokens=30).wait()
+            found = ask(engine, prompt, "reader", max_new_tokens=30, one_line=True).wait()
             assert (found.text, found.stop_reason, found.new_tokens) == (
                 wanted.text,
                 wanted.stop_reason,

@@ -16,6 +16,7 @@ from typing import TypeVar
 from workbench.config import OpenAIEngineConfig
 from workbench.errors import MergeError, RemoteEngineError
 from workbench.generation.loop_thread import LoopThread
+from workbench.generation.openai_engine import OpenAIEngine
 from workbench.generation.remote import RemoteServer, name_there
 from workbench.models.adapters import read_adapter
 from workbench.models.chat import HfChatTokenizer
@@ -57,6 +58,13 @@ class OpenAIGenerator:
         )
         self._refuse_unserved(name_there(self._config, name))
         self.adapters[name] = adapter
+
+    def open_engine(self, *, queue: int) -> OpenAIEngine:
+        """Return an engine of many users over the same server; `queue` of their answers may wait."""
+        return OpenAIEngine(self._config, count_tokens=self._count, queue=queue)
+
+    def _count(self, text: str) -> int:
+        return len(self._tokenizer.encode(text))
 
     def generate(self, prompts: Sequence[Prompt], *, adapter: str | None, max_new_tokens: int) -> list[Generation]:
         """Answer one batch, in order. `seconds` is an equal share of the batch; the first error ends it.
@@ -114,9 +122,7 @@ class OpenAIGenerator:
                         "included; raise generation.engine.timeout_seconds"
                     ) from error
 
-        async with RemoteServer(
-            self._config, count_tokens=lambda text: len(self._tokenizer.encode(text)), newline=self._newline
-        ) as server:
+        async with RemoteServer(self._config, count_tokens=self._count, newline=self._newline) as server:
             tasks = [asyncio.create_task(ask(server, asking)) for asking in wanted]
             try:
                 return await asyncio.gather(*tasks)

@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from workbench.config import OpenAIEngineConfig
@@ -108,6 +109,10 @@ class OpenAIEngine:
 
         self._thread.loop.call_soon_threadsafe(begin)
         return ticket
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Return a block in which nothing is different: an adapter is a name here, and no weights are touched."""
+        return nullcontext()
 
     @property
     def load(self) -> EngineLoad:

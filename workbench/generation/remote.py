@@ -109,7 +109,7 @@ class RemoteServer:
         return sum(scores[-n_scored:]) / n_scored
 
     def _chat_body(self, prompt: Prompt, model: str, sampling: Sampling) -> dict[str, Any]:
-        stop = dict.fromkeys([*sampling.stop, *(["\n"] if self._newline else [])])
+        stop = dict.fromkeys([*sampling.stop, *(["\n"] if self._newline or sampling.one_line else [])])
         return {
             **self._config.request,
             "model": model,

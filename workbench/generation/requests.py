@@ -113,7 +113,7 @@ class Request:
         self.entropy += choice.entropy
         if token in generator.end_ids:
             return self._end(StopReason.END, self.stream.finish())
-        if token in generator.newline_ids:
+        if self.sampling.one_line and token in generator.newline_ids:
             return self._end(StopReason.NEWLINE, self.stream.finish(line_break=token))
         piece = self.stream.push(token)
         if self.stream.stopped:

@@ -190,7 +190,8 @@ def _sampling(body: ChatRequest, plan: Plan, *, most: int) -> Sampling:
         temperature=body.temperature or 0.0,
         top_p=1.0 if body.top_p is None else body.top_p,
         seed=body.seed,
-        stop=(*(["\n"] if plan.one_line else []), *(body.stop or [])),
+        stop=tuple(body.stop or ()),
+        one_line=plan.one_line,
     )
 
 

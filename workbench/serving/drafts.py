@@ -18,7 +18,7 @@ class Drafts:
         self._seconds = config.serving.deadline_seconds
         self._sampling = Sampling(
             max_new_tokens=config.generation.max_new_tokens,
-            stop=("\n",) if config.generation.stop_at_newline else (),
+            one_line=config.generation.stop_at_newline,
         )
 
     def __call__(self, prompt: Prompt, adapter: str | None) -> Generation:

@@ -36,7 +36,7 @@ function listOf(collections) {
     h("th", { scope: "row", class: "text" }, h("a", { href: `#${path("collections", one.name)}` }, one.name)),
     h("td", {}, count(one.documents)), h("td", {}, count(one.chunks)), h("td", { class: "text muted" }, one.embedder),
     h("td", { class: "text" }, one.origin === "run" ? h("span", { class: "tag", title: "Indexed by the experiment; only workbench changes it" }, "read-only, of the run") : h("span", { class: "tag" }, one.role))));
-  return table("Collections", ["Name", "Documents", "Chunks", "Embedder", "You may"], rows, "list");
+  return table("Collections", ["Name", "Documents", "Chunks", { text: "Embedder" }, { text: "You may" }], rows, "list");
 }
 
 function newCollection() {

@@ -23,7 +23,7 @@ export function documentsSection({ collection, onChange, signal }) {
     get: () => getJson(`${path("v1", "collections", collection.name, "documents")}?${new URLSearchParams({ limit: String(PAGE), ...(cursor ? { after: cursor } : {}) })}`, { signal }),
     show: (found) => {
       if (!found.data.length && !before.length) return empty("No documents yet", mayChange(collection) ? "Drop files above, or paste text." : null);
-      return [table("Documents", ["Document", "Metadata", "Characters", "Chunks", ""], found.data.map(row), "list"), pager(found.next)];
+      return [table("Documents", ["Document", { text: "Metadata" }, "Characters", "Chunks", ""], found.data.map(row), "list"), pager(found.next)];
     },
     signal,
   });

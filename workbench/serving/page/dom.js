@@ -69,9 +69,9 @@ export function select(choices, value, attributes = {}) {
   return h("select", { ...attributes, value: undefined }, choices.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
 }
 
-/** A table that scrolls sideways by itself, by keyboard too. @param {string} label @param {string[]} head @param {Child[]} rows of `tr` @param {string} [kind] */
+/** A table that scrolls sideways by itself, by keyboard too. @param {string} label @param {(string | {text: string})[]} head `{text}`: the column holds words @param {Child[]} rows of `tr` @param {string} [kind] */
 export function table(label, head, rows, kind = "") {
-  const columns = head.map((name, at) => h("th", { scope: "col", class: at ? null : "text" }, name));
+  const columns = head.map((one) => (typeof one === "string" ? h("th", { scope: "col" }, one) : h("th", { scope: "col", class: "text" }, one.text)));
   return h("div", { class: `scroll ${kind}`, role: "region", "aria-label": label, tabindex: 0 },
     h("table", {}, h("thead", {}, h("tr", {}, columns)), h("tbody", {}, rows)));
 }

@@ -1,15 +1,21 @@
 /** Thumbs under an answer, with an optional correction; one record a click on Send. */
 
 import { getJson } from "./api.js";
-import { field, h, replace } from "./dom.js";
+import { field, h, replace, svg } from "./dom.js";
 import { inWords, outcome } from "./states.js";
+
+/** A thumb, drawn: not every machine has emoji. @param {number} rating 1 up, -1 down */
+function thumb(rating) {
+  return svg("svg", { viewBox: "0 0 20 20", width: 18, height: 18, "aria-hidden": "true", class: rating < 0 ? "down" : null },
+    svg("path", { d: "M6 9.2v7.3H3.4V9.2zM6 9.2l3.6-6.4c1.3 0 2 .9 1.8 2.1L11 7.8h4.5c1 0 1.6.8 1.4 1.8l-1.1 5.5c-.2.9-.8 1.4-1.6 1.4H6" }));
+}
 
 /** @param {string} responseId @param {string} arm for the buttons' names @returns {HTMLElement} */
 export function makeFeedback(responseId, arm) {
   const said = outcome();
   const place = h("div", {});
-  const buttons = [[1, "👍", "Good answer"], [-1, "👎", "Bad answer"]].map(([rating, sign, name]) =>
-    h("button", { type: "button", class: "quiet thumb", "aria-label": `${name} by ${arm}`, "aria-pressed": "false", onclick: () => choose(rating) }, sign));
+  const buttons = [[1, "Good answer"], [-1, "Bad answer"]].map(([rating, name]) =>
+    h("button", { type: "button", class: "quiet thumb", "aria-label": `${name} by ${arm}`, "aria-pressed": "false", onclick: () => choose(rating) }, thumb(rating)));
 
   function press(rating) {
     buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(rating === (at ? -1 : 1))));

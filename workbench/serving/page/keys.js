@@ -15,7 +15,7 @@ export function keysSection({ collections, signal }) {
   const refresh = () => load(list, {
     what: "keys",
     get: () => getJson("/v1/keys", { signal }),
-    show: (found) => (found.data.length ? table("Keys", ["Name", "Roles", "Made", ""], found.data.map(row), "list") : empty("No keys", "Without keys the server answers this machine alone. The first key made should be yours: an admin of *.")),
+    show: (found) => (found.data.length ? table("Keys", ["Name", { text: "Roles" }, "Made", ""], found.data.map(row), "list") : empty("No keys", "Without keys the server answers this machine alone. The first key made should be yours: an admin of *.")),
     signal,
   });
 

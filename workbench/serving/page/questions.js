@@ -15,7 +15,8 @@ export function showQuestions(place, { name, offset, signal }) {
   load(body, {
     what: "questions",
     get: () => getJson(`${path("v1", "runs", name, "questions")}?limit=${PAGE}&offset=${offset}`, { signal }),
-    show: (found) => (found.data.length ? [h("div", { class: "questions" }, found.data.map(entry)), pager(name, offset, found.total)] : empty("No questions here", "The run may not have answered any yet.")),
+    show: (found) => (found.data.length ? [h("p", { class: "lead" }, `Bars: ${Object.keys(found.data[0].arms ?? {}).join(", ")}; full from an F1 of 80, half from 30, hollow where nothing is scored.`),
+      h("div", { class: "questions" }, found.data.map(entry)), pager(name, offset, found.total)] : empty("No questions here", "The run may not have answered any yet.")),
     signal,
   });
 }

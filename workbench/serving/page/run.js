@@ -96,7 +96,7 @@ function scoreTable(summary, decision, arms, names, places, what) {
     metrics.map((metric) => h("td", {}, score(metric, arms[arm][metric]?.mean), h("small", {}, interval(metric, arms[arm][metric] ?? {})))),
     h("td", {}, count(Math.max(0, ...Object.values(arms[arm]).map((figure) => figure?.n ?? 0)))),
     h("td", { class: "text" }, standing[arm] ? h("span", { class: `tag ${standing[arm].place}`, title: standing[arm].reason }, standing[arm].place) : null)));
-  return table(`Scores, ${what}`, ["Arm", ...metrics.map(metricName), "n", "Place"], rows);
+  return table(`Scores, ${what}`, ["Arm", ...metrics.map(metricName), "n", { text: "Place" }], rows);
 }
 
 function qualityFigure(summary, arms, names, places) {
@@ -131,5 +131,5 @@ function pairsSection(decision) {
   if (!pairs.length) return null;
   const signed = (value) => (value > 0 ? `+${score(decision.metric, value)}` : score(decision.metric, value));
   const rows = pairs.map((pair) => h("tr", {}, h("th", { scope: "row", class: "text" }, `${pair.a} − ${pair.b}`), h("td", {}, signed(pair.difference.value), h("small", {}, interval(decision.metric, pair.difference))), h("td", {}, pair.p_holm < 0.001 ? "< .001" : pair.p_holm.toFixed(3)), h("td", { class: "text" }, h("span", { class: `tag ${pair.outcome}` }, pair.outcome))));
-  return h("section", {}, h("h2", {}, "Who beats whom"), h("p", { class: "note" }, `Differences in ${metricName(decision.metric)} on the same questions; equivalent means within ${score(decision.metric, decision.margin)} points.`), table("Pairs of arms", ["Pair", "Difference", "p (Holm)", "Outcome"], rows));
+  return h("section", {}, h("h2", {}, "Who beats whom"), h("p", { class: "note" }, `Differences in ${metricName(decision.metric)} on the same questions; equivalent means within ${score(decision.metric, decision.margin)} points.`), table("Pairs of arms", ["Pair", "Difference", "p (Holm)", { text: "Outcome" }], rows, "narrow"));
 }

@@ -10,17 +10,17 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.serving.fake_content import FakeCollection, FakeDocument, make_collections, make_models
 from tests.serving.fake_content import make_questions, make_run
@@ -31,7 +31,7 @@ POLICY = (
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
-OPEN = ("/", "/page/", "/health")
+OPEN = ("/page/", "/health")
 CLOSED_BOOK = "I am not sure. Pumps of this kind are often serviced **once a year**, but I cannot check that here."
 WITH_PASSAGES = (
     "Change the seal every 900 hours [1].\n\n- Use the *blue* gasket 🟦, **never the grey one** [1]\n"
@@ -80,21 +80,19 @@ class FakeApi:
         dashed = {name.replace("_", "-"): value for name, value in headers.items()}
         self.failures.append((method, path, lambda: error(status, message, dashed)))
 
-    async def guard(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    def refusal(self, request: Request) -> Response | None:
+        """The error this request gets, if any."""
         path = request.url.path
         for method, prefix, failure in self.failures:
             if request.method == method and path.startswith(prefix):
                 return failure()
-        is_open = path == "/" or path.startswith(OPEN[1:])
+        is_open = path == "/" or path.startswith(OPEN)
         if self.key is not None and not is_open and request.headers.get("authorization") != f"Bearer {self.key}":
             return error(401, "this server asks for a key")
-        return await answer(request)
-
-    def may_write(self, collection: FakeCollection) -> bool:
-        return collection.origin == "server" and collection.role in ("write", "admin")
+        return None
 
 
-def make_app(api: FakeApi) -> Starlette:  # noqa: PLR0915 - one table of routes
+def make_app(api: FakeApi) -> ASGIApp:
     """Every route of docs/API.md that the page uses."""
 
     def page(request: Request) -> Response:
@@ -106,8 +104,7 @@ def make_app(api: FakeApi) -> Starlette:  # noqa: PLR0915 - one table of routes
         return FileResponse(path, media_type=TYPES[path.suffix], headers=headers)
 
     def health(request: Request) -> Response:
-        running = len(api.asked) % 1
-        numbers = {"running": running, "waiting": 0, "slots": 16}
+        numbers = {"running": 0, "waiting": 0, "slots": 16}
         return JSONResponse({"status": "ok", "version": "0.1.0", "model": "smollm2-135m-instruct"} | numbers)
 
     def me(request: Request) -> Response:
@@ -173,13 +170,14 @@ def make_app(api: FakeApi) -> Starlette:  # noqa: PLR0915 - one table of routes
             text, title, metadata = body["text"], body.get("title", ""), body.get("metadata", {})
             id_ = title or "pasted-1"
         else:
-            form = await request.form()
-            file: Any = form["file"]
-            body = {"collection": form["collection"]}
-            id_, metadata = str(file.filename), json.loads(str(form["metadata"]))
-            text = (await file.read()).decode("utf-8", "replace")
+            async with request.form() as form:
+                file: Any = form["file"]
+                body = {"collection": form["collection"]}
+                id_, metadata = str(file.filename), json.loads(str(form["metadata"]))
+                text = (await file.read()).decode("utf-8", "replace")
             title = id_
-        await asyncio.sleep(api.index_seconds)
+        while time.monotonic() < began + api.index_seconds:  # read again each time: a test may end the waiting
+            await asyncio.sleep(0.01)
         if id_.endswith(".exe"):
             return error(415, f"{id_}: no reader for .exe; there are readers for .md, .txt, .pdf and others")
         held = api.collections[body["collection"]].documents
@@ -259,13 +257,14 @@ def make_app(api: FakeApi) -> Starlette:  # noqa: PLR0915 - one table of routes
         Route("/v1/keys/{id}", revoke, methods=["DELETE"]),
     ]
     app = Starlette(routes=routes)
-    app.add_middleware(BaseHTTPMiddleware, dispatch=api.guard)
-    return app
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        await (api.refusal(Request(scope)) or app)(scope, receive, send)
+
+    return guarded
 
 
-async def stream_answer(
-    api: FakeApi, body: dict[str, Any], collection: FakeCollection | None
-) -> AsyncIterator[str]:
+async def stream_answer(api: FakeApi, body: dict[str, Any], collection: FakeCollection | None) -> AsyncIterator[str]:
     """OpenAI's chunks, and the last one with what the API adds; counts who hangs up before the end."""
     began = time.monotonic()
     head = {"id": f"chatcmpl-{len(api.asked)}", "object": "chat.completion.chunk", "created": 0, "model": body["model"]}
@@ -280,7 +279,11 @@ async def stream_answer(
             yield f"data: {json.dumps(head | {'choices': [piece]})}\n\n"
         end = {"index": 0, "delta": {}, "finish_reason": "stop"}
         yield f"data: {json.dumps(head | {'choices': [end]})}\r\n\r\n"
-        usage = {"prompt_tokens": 412 if sources else 31, "completion_tokens": len(answer.split(" ")), "total_tokens": 0}
+        usage = {
+            "prompt_tokens": 412 if sources else 31,
+            "completion_tokens": len(answer.split(" ")),
+            "total_tokens": 0,
+        }
         timing = {"retrieval_seconds": 0.012 if sources else 0.0, "first_token_seconds": 0.02}
         for source in sources:
             source["cited"] = f"[{source['number']}]" in answer
@@ -297,7 +300,7 @@ async def stream_answer(
 @contextmanager
 def serve(api: FakeApi) -> Iterator[str]:
     """Run the fake on a free port of this machine; yield its origin."""
-    config = uvicorn.Config(make_app(api), host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    config = uvicorn.Config(make_app(api), host="127.0.0.1", port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -22,7 +22,7 @@ The torque of the four cover bolts is 24 Nm, crosswise. Ünïcödé and 漢字 a
 If the pump hums and does not turn, the condenser is dead. Replace it; do not turn the shaft by hand.
 """
 SEAL = "The seal of the P-7 is changed every 900 hours. Use the blue gasket 🟦, never the grey one: it swells in glycol 🧪."
-BOLTS = "The torque of the four cover bolts is 24 Nm, crosswise."
+BOLTS = "The torque of the four cover bolts is 24 Nm, crosswise. Ünïcödé and 漢字 are nothing to be afraid of."
 FILLER = "The gauge is read at eye level, in daylight, after the needle has come to rest. "
 
 

@@ -35,7 +35,9 @@ def tags_of(name: str) -> list[tuple[str, dict[str, str | None]]]:
 
 
 def test_nothing_comes_from_outside() -> None:
-    outside = [(path.name, url) for path in FILES for url in re.findall(r"\w+://[^\s\"']+|[\"'(]//\w[^\s\"']*", code_of(path))]
+    outside = [
+        (path.name, url) for path in FILES for url in re.findall(r"\w+://[^\s\"']+|[\"'(]//\w[^\s\"']*", code_of(path))
+    ]
     assert outside == []
     assert not [path.name for path in FILES if path.suffix == ".css" and re.search(r"url\(|@import", code_of(path))]
 
@@ -55,7 +57,12 @@ def test_no_script_parses_text_as_markup_or_code() -> None:
 
 
 def test_every_file_is_there_and_reached_from_the_document() -> None:
-    wanted = {str(value) for _, attributes in tags_of("index.html") for key, value in attributes.items() if key in ("src", "href")}
+    wanted = {
+        str(value)
+        for _, attributes in tags_of("index.html")
+        for key, value in attributes.items()
+        if key in ("src", "href")
+    }
     reached = {"index.html"} | {value.removeprefix("/page/") for value in wanted if value.startswith("/page/")}
     waiting = list(reached)
     while waiting:

@@ -77,6 +77,7 @@ function uploadRow({ file, collection, metadata, onDone, again, signal }) {
   const node = h("li", {}, h("span", { class: "file" }, file.name, h("small", {}, bytes(file.size))), bar, state, button);
   let cancelled = false;
   let running = null;
+  let sent = false; // all of it, so that the server may go on without us
 
   const say = (kind, text, action, onclick) => {
     node.className = kind;
@@ -90,17 +91,18 @@ function uploadRow({ file, collection, metadata, onDone, again, signal }) {
   const cancel = () => {
     cancelled = true;
     running?.abort();
-    say("off", "Cancelled", "Again", retry);
+    say("off", sent ? "Cancelled; the server had it all and may have added it" : "Cancelled", "Again", retry);
   };
   const retry = () => {
-    cancelled = false;
+    cancelled = sent = false;
     say("", "Waiting", "Cancel", cancel);
     again(job);
   };
   const onProgress = (share) => {
-    if (share < 1) bar.value = share;
+    sent = share === 1;
+    if (!sent) bar.value = share;
     else bar.removeAttribute("value"); // sent; how far the indexing is nobody says
-    state.textContent = share < 1 ? `Sending ${Math.round(100 * share)} %` : "Reading and indexing…";
+    state.textContent = !sent ? `Sending ${Math.round(100 * share)} %` : "Reading and indexing…";
   };
   async function job() {
     if (cancelled) return;

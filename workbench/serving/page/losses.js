@@ -12,7 +12,7 @@ export function lossFigure(caption, { loss, heldOut, steps = 0 }) {
   if (!lines.length) return h("figure", { class: "plot" }, h("figcaption", {}, caption), h("p", { class: "muted" }, "No step yet."));
   const last = lines.map((line) => `${line.name} ${line.points.at(-1)[1].toFixed(3)} at step ${line.points.at(-1)[0]}`).join(", ");
   const draw = (width) => linePlot(lines, { width, xLabel: "step →", yLabel: "↑ loss (nats a token)", xMost: steps });
-  const made = figure(caption, `Loss: ${last}`, draw, lossTable(loss, heldOut));
+  const made = figure(caption, `Loss: ${last}`, draw, lossTable(`${caption}, step by step`, loss, heldOut));
   made.querySelector("figcaption").append(legend(lines));
   return made;
 }
@@ -21,12 +21,12 @@ function pairs(curve) {
   return curve.filter((one) => Number.isFinite(one.loss)).map((one) => /** @type {[number, number]} */ ([one.step, one.loss]));
 }
 
-function lossTable(loss, heldOut) {
+function lossTable(label, loss, heldOut) {
   const held = new Map(heldOut.map((one) => [one.step, one.loss]));
   const trained = new Map(loss.map((one) => [one.step, one.loss]));
   const all = [...new Set([...trained.keys(), ...held.keys()])].sort((a, b) => a - b);
   const every = Math.max(1, Math.ceil(all.length / 60)); // long trainings: each n-th step, and all that were held out
   const rows = all.filter((step, at) => at % every === 0 || held.has(step) || at === all.length - 1)
     .map((step) => h("tr", {}, h("th", { scope: "row", class: "text" }, step), h("td", {}, trained.get(step)?.toFixed(4) ?? "–"), h("td", {}, held.get(step)?.toFixed(4) ?? "–")));
-  return table("Loss by step", ["Step", "Training", "Held out"], rows);
+  return table(label, ["Step", "Training", "Held out"], rows);
 }

@@ -44,7 +44,7 @@ function shade(f1) {
 
 function side([arm, given]) {
   const passages = given.passages ?? [];
-  return h("article", {}, h("h3", {}, arm, h("small", {}, `F1 ${score("f1", given.f1)} · ${seconds(given.seconds)}`)),
+  return h("article", {}, h("h2", {}, arm, h("small", {}, `F1 ${score("f1", given.f1)} · ${seconds(given.seconds)}`)),
     h("div", { class: "answer" }, given.answer?.trim() ? render(given.answer) : h("p", { class: "idle" }, given.error ?? "An empty answer.")),
     passages.length ? h("details", {}, h("summary", {}, counted(passages.length, "passage")), h("ol", { class: "passages" }, passages.map(passage))) : h("p", { class: "note" }, "No passages read."));
 }

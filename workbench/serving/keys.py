@@ -55,4 +55,6 @@ def _allowed(request: Request) -> Service:
 
 
 def _describe(key: KeyFacts) -> dict[str, Any]:
-    return key.model_dump(mode="json", exclude={"sha256"})
+    moments = {name: getattr(key, name) for name in ("created", "expires", "revoked")}
+    told = key.model_dump(mode="json", exclude={"sha256", *moments})
+    return told | {name: None if moment is None else moment.timestamp() for name, moment in moments.items()}

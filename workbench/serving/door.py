@@ -10,6 +10,7 @@ import asyncio
 import time
 from contextlib import nullcontext
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workbench.access import AuditLog, Event, Grant, KeyStore, RateLimit, is_loopback
@@ -152,11 +153,11 @@ class _Capped:
         try:
             message = await asyncio.wait_for(self._receive(), BODY_SECONDS)
         except TimeoutError as error:
-            raise RefusedError(408, f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
+            raise HTTPException(408, f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
         self._n_bytes += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
-        if self._n_bytes > self._limit:
-            raise _too_large(self._n_bytes, self._limit)
+        if self._n_bytes > self._limit:  # FastAPI, which reads bodies, lets no other class through
+            raise HTTPException(413, str(_too_large(self._n_bytes, self._limit)))
         return message
 
 

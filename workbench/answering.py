@@ -269,6 +269,8 @@ class _Talk:
             roles = ", ".join(turn.role for turn in turns) or "none"
             raise ConfigError(f"messages must be user and assistant in turn, and end with the user; they are: {roles}")
         self.question = turns[-1].content
+        if not self.question.strip():
+            raise ConfigError("the last message is empty: it is the question")
         self.earlier = [(turns[at].content, turns[at + 1].content) for at in range(0, len(turns) - 1, 2)]
 
     def instructed(self, config: PromptConfig) -> PromptConfig:

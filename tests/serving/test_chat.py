@@ -118,6 +118,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], int, str]] = {
     "an unknown field": ({"rag_dept": 3}, 400, "rag_dept"),
     "an image": ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages"),
     "nobody asks": ({"messages": [{"role": "assistant", "content": "Hello"}]}, 400, "must be user and assistant"),
+    "an empty question": ({"messages": [{"role": "user", "content": " "}]}, 400, "the last message is empty"),
     "too many tokens": ({"max_tokens": 1000}, 400, "max_tokens is 1000, but this server gives 64 at most"),
     "a collection without rag": ({"model": "base", "rag_collection": "small"}, 400, "set rag: 1"),
     "an arm that reads told not to": ({"rag": 0}, 400, "rag is 0"),
@@ -145,7 +146,14 @@ def test_openais_client_raises_its_own_errors(openai: OpenAI) -> None:
 
 def test_what_changes_nothing_may_be_sent(client: httpx.Client) -> None:
     harmless = {"n": 1, "user": "u", "presence_penalty": 0, "frequency_penalty": 0.0, "logprobs": False, "tools": []}
-    harmless |= {"response_format": {"type": "text"}, "store": False, "metadata": {}, "top_p": 1, "temperature": 0}
+    harmless |= {
+        "response_format": {"type": "text"},
+        "store": False,
+        "metadata": {},
+        "top_p": 1,
+        "temperature": 0,
+        "stop": None,
+    }
     assert ask(client, **harmless).status_code == 200
 
 

@@ -15,13 +15,14 @@ from workbench.serving.service import Service, grant_of, scope_of, service_of
 from workbench.serving.sources import list_sources
 from workbench.serving.wire import Body
 
+NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
 
 class NewCollection(Body):
     """The name of a new collection: letters, digits, `.`, `_`, `-`."""
 
-    name: str = Field(max_length=64, examples=["manuals"])
+    name: str = Field(pattern=NAME, examples=["manuals"])
 
 
 class SearchRequest(Body):

@@ -58,9 +58,8 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Stop = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=200)]] | None, BeforeValidator(_as_list), Field(max_length=4)
-]
+StopText = Annotated[str, Field(min_length=1, max_length=200)]
+Stop = Annotated[Annotated[list[StopText], Field(max_length=4)] | None, BeforeValidator(_as_list)]
 # Fields of OpenAI's that do not change an answer, and fields whose neutral value does not: all others are refused.
 HARMLESS = ("metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "parallel_tool_calls")
 NEUTRAL: dict[str, tuple[Any, ...]] = {

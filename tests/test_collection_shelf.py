@@ -22,7 +22,6 @@ from workbench.errors import (
     CollectionExistsError,
     CollectionNameError,
     ConfigError,
-    DocumentError,
     MissingCollectionError,
     MissingDocumentError,
     StaleIndexError,
@@ -149,41 +148,6 @@ def test_ids_come_from_the_source_the_file_or_the_text_and_stay(shelf: Collectio
     assert shelf.document("manuals", named.document_id, scope=EVERYTHING).title == "Pass_wd"
 
 
-@pytest.mark.parametrize("id_", ["", " a", "a\nb", "a/../b", ".", "x" * 501, "a\u202eb"])
-def test_ids_that_no_address_could_name_are_refused(shelf: CollectionShelf, id_: str) -> None:
-    with pytest.raises(DocumentError, match="id is"):
-        add(shelf, id_)
-    assert shelf.documents("manuals", scope=EVERYTHING) == ([], None)
-
-
-@pytest.mark.parametrize(
-    ("metadata", "named"),
-    [
-        ({"id": "x"}, "`id` has a meaning"),
-        ({"and": 1}, "`and` has a meaning"),
-        ({"reader": "hr"}, "reads like `readers`"),
-        ({"Readers": []}, "empty"),
-        ({"a": {"b": 1}}, "a value is text"),
-        ({"a": [1, 2]}, "a value is text"),
-        ({"a": float("nan")}, "a value is text"),
-        ({"a": 2**70}, "64 bits"),
-        ({"a": "\ud800"}, "half a character"),
-        ({"k" * 101: 1}, "key"),
-        ({"a": "x" * 64_001}, "64,00"),
-        ({"a": ["x"] * 1001}, "1,001"),
-        ({f"k{n}": 1 for n in range(201)}, "201 keys"),
-        ({"title": 3}, "`title` is 3"),
-        ({"source": ""}, "`source` is ''"),
-    ],
-)
-def test_metadata_that_no_fact_can_hold_is_refused(
-    shelf: CollectionShelf, metadata: dict[str, Any], named: str
-) -> None:
-    with pytest.raises(DocumentError, match=named):
-        add(shelf, "x", **metadata)
-    assert shelf.documents("manuals", scope=EVERYTHING) == ([], None)
-
-
 def test_metadata_is_searched_by_filter_and_listed(shelf: CollectionShelf) -> None:
     add(shelf, "old", year=2001, draft=True)
     add(shelf, "new", year=2024, tags=["x", "y"], price=1.5)
@@ -290,40 +254,6 @@ def test_uploads_are_private_while_they_are_parsed_and_gone_afterwards(shelf: Co
     with pytest.raises(UnreadableDocumentError):
         shelf.add_file("manuals", "broken.pdf", b"%PDF-1.7 no", scope=EVERYTHING)
     assert list(incoming.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("filename", "data", "kind"),
-    [
-        ("a.exe", b"MZ", "unsupported"),
-        ("a.md/../../x", b"x", "unsupported"),
-        ("noname", b"x", "unsupported"),
-        ("a.doc", b"x", "unsupported"),
-        ("broken.pdf", b"%PDF-1.7 no", "damaged"),
-        ("book.docx", b"PK\x03\x04 no", "damaged"),
-        ("blank.txt", b" \n ", "empty"),
-        ("picture.md", b"\x89PNG\r\n\x1a\n", "binary"),
-    ],
-)
-def test_what_cannot_be_read_is_a_typed_error_under_its_own_name(
-    shelf: CollectionShelf, filename: str, data: bytes, kind: str
-) -> None:
-    with pytest.raises(UnreadableDocumentError) as caught:
-        shelf.add_file("manuals", filename, data, scope=EVERYTHING)
-    assert caught.value.kind == kind
-    assert filename.rpartition("/")[2] in str(caught.value)
-    assert shelf.documents("manuals", scope=EVERYTHING) == ([], None)
-
-
-def test_no_trace_of_a_private_file_name_is_in_any_document(
-    shelf: CollectionShelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workbench.intake.secrets.token_hex", lambda _: "tellingname")
-    for suffix, data in {
-        ".py": b"x = 1\n", ".csv": b"a,b\n1,2\n", ".html": b"<p>hello</p>", ".jsonl": b'{"a": 1}\n{"a": 2}\n',
-    }.items():  # fmt: skip
-        shelf.add_file("manuals", f"name{suffix}", data, scope=EVERYTHING)
-        assert "tellingname" not in repr(shelf.document("manuals", f"name{suffix}", scope=EVERYTHING))
 
 
 def test_an_adding_given_up_changes_nothing(shelf: CollectionShelf, embedder: CountingEmbedder) -> None:

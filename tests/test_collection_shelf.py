@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +22,6 @@ from workbench.errors import (
     CollectionExistsError,
     CollectionNameError,
     ConfigError,
-    DocumentError,
     MissingCollectionError,
     MissingDocumentError,
     StaleIndexError,
@@ -68,16 +70,29 @@ def loaded(built_home: Path) -> SentenceEmbedder:
         return SentenceEmbedder(find_model("tiny-random-bert"), backend="torch")
 
 
-@pytest.fixture
-def embedder(loaded: SentenceEmbedder, tiny_home: Path) -> CountingEmbedder:
-    return CountingEmbedder(loaded)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, embedder: Embedder) -> Iterator[CollectionShelf]:
-    with CollectionShelf(tmp_path / "shelf", DEFAULTS, embedder=embedder, reserved=("run",)) as opened:
-        opened.create("manuals")
+@pytest.fixture(scope="module")
+def opened(loaded: SentenceEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectionShelf]:
+    folder = tmp_path_factory.mktemp("serving") / "shelf"
+    with CollectionShelf(folder, DEFAULTS, embedder=CountingEmbedder(loaded), reserved=("run",)) as opened:
         yield opened
+
+
+@pytest.fixture
+def shelf(opened: CollectionShelf, tiny_home: Path) -> CollectionShelf:
+    """One for all tests, since its parsing child takes half a second to start; empty but for `manuals`."""
+    for name in opened.names():
+        opened.drop(name)
+    opened.create("manuals")
+    return opened
+
+
+@pytest.fixture
+def embedder(shelf: CollectionShelf) -> CountingEmbedder:
+    """The shelf's."""
+    embedder = shelf._embedder
+    assert isinstance(embedder, CountingEmbedder)
+    embedder.n_embedded, embedder.hold = 0, lambda: None
+    return embedder
 
 
 def ids(
@@ -86,7 +101,7 @@ def ids(
     return {hit.chunk.document_id for hit in shelf.search(name, question, k=50, scope=scope).ranking}
 
 
-def add(shelf: CollectionShelf, id_: str, text: str = GAUGE, *, name: str = "manuals", **metadata: object) -> None:
+def add(shelf: CollectionShelf, id_: str, text: str = GAUGE, *, name: str = "manuals", **metadata: Any) -> None:
     shelf.add_text(name, text, scope=EVERYTHING, id_=id_, metadata=metadata)
 
 
@@ -131,41 +146,6 @@ def test_ids_come_from_the_source_the_file_or_the_text_and_stay(shelf: Collectio
     named = shelf.add_file("manuals", "../../etc/Pass\x00wd.TXT", b"root of all", scope=EVERYTHING)
     assert named.document_id == "Pass_wd.TXT"
     assert shelf.document("manuals", named.document_id, scope=EVERYTHING).title == "Pass_wd"
-
-
-@pytest.mark.parametrize("id_", ["", " a", "a\nb", "a/../b", ".", "x" * 501, "a\u202eb"])
-def test_ids_that_no_address_could_name_are_refused(shelf: CollectionShelf, id_: str) -> None:
-    with pytest.raises(DocumentError, match="id is"):
-        add(shelf, id_)
-    assert shelf.documents("manuals", scope=EVERYTHING) == ([], None)
-
-
-@pytest.mark.parametrize(
-    ("metadata", "named"),
-    [
-        ({"id": "x"}, "`id` has a meaning"),
-        ({"and": 1}, "`and` has a meaning"),
-        ({"reader": "hr"}, "reads like `readers`"),
-        ({"Readers": []}, "empty"),
-        ({"a": {"b": 1}}, "a value is text"),
-        ({"a": [1, 2]}, "a value is text"),
-        ({"a": float("nan")}, "a value is text"),
-        ({"a": 2**70}, "64 bits"),
-        ({"a": "\ud800"}, "half a character"),
-        ({"k" * 101: 1}, "key"),
-        ({"a": "x" * 64_001}, "64,00"),
-        ({"a": ["x"] * 1001}, "1,001"),
-        ({f"k{n}": 1 for n in range(201)}, "201 keys"),
-        ({"title": 3}, "`title` is 3"),
-        ({"source": ""}, "`source` is ''"),
-    ],
-)
-def test_metadata_that_no_fact_can_hold_is_refused(
-    shelf: CollectionShelf, metadata: dict[str, object], named: str
-) -> None:
-    with pytest.raises(DocumentError, match=named):
-        add(shelf, "x", **metadata)
-    assert shelf.documents("manuals", scope=EVERYTHING) == ([], None)
 
 
 def test_metadata_is_searched_by_filter_and_listed(shelf: CollectionShelf) -> None:
@@ -245,69 +225,35 @@ def test_no_two_names_differ_in_capitals_alone(shelf: CollectionShelf) -> None:
         shelf.create("Manuals")
 
 
-def test_links_out_of_the_shelf_are_no_collections(shelf: CollectionShelf, tmp_path: Path) -> None:
-    (tmp_path / "shelf/link").symlink_to(tmp_path / "shelf/manuals")
+def test_links_out_of_the_shelf_are_no_collections(shelf: CollectionShelf) -> None:
+    (shelf.folder / "link").symlink_to(shelf.folder / "manuals")
     assert shelf.names() == ["manuals"]
     with pytest.raises(MissingCollectionError):
         shelf.drop("link")
+    (shelf.folder / "link").unlink()
 
 
-def test_a_dropped_collection_leaves_nothing_behind(shelf: CollectionShelf, tmp_path: Path) -> None:
+def test_a_dropped_collection_leaves_nothing_behind(shelf: CollectionShelf) -> None:
     add(shelf, "arvo", "Zanzibar quokka umbrella.\n")
     assert ids(shelf) == {"arvo"}
     shelf.drop("manuals")
     assert shelf.names() == []
     with pytest.raises(MissingCollectionError):
         ids(shelf)
-    files = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(tmp_path / "home")]
+    files = [path for path in shelf.folder.rglob("*") if path.is_file()]
     assert not [path for path in files if b"quokka" in path.read_bytes()]
-    assert sorted(path.name for path in (tmp_path / "shelf").iterdir()) == [".incoming", ".shelf.lock"]
+    assert sorted(path.name for path in shelf.folder.iterdir()) == [".incoming", ".shelf.lock"]
     shelf.create("manuals")
     assert ids(shelf) == set()
 
 
-def test_uploads_are_private_while_they_are_parsed_and_gone_afterwards(shelf: CollectionShelf, tmp_path: Path) -> None:
-    incoming = tmp_path / "shelf/.incoming"
+def test_uploads_are_private_while_they_are_parsed_and_gone_afterwards(shelf: CollectionShelf) -> None:
+    incoming = shelf.folder / ".incoming"
     assert incoming.stat().st_mode & 0o077 == 0
     shelf.add_file("manuals", "prices.csv", b"item,price\nArvo,120\n", scope=EVERYTHING)
     with pytest.raises(UnreadableDocumentError):
         shelf.add_file("manuals", "broken.pdf", b"%PDF-1.7 no", scope=EVERYTHING)
     assert list(incoming.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("filename", "data", "kind"),
-    [
-        ("a.exe", b"MZ", "unsupported"),
-        ("a.md/../../x", b"x", "unsupported"),
-        ("noname", b"x", "unsupported"),
-        ("a.doc", b"x", "unsupported"),
-        ("broken.pdf", b"%PDF-1.7 no", "damaged"),
-        ("book.docx", b"PK\x03\x04 no", "damaged"),
-        ("blank.txt", b" \n ", "empty"),
-        ("picture.md", b"\x89PNG\r\n\x1a\n", "binary"),
-    ],
-)
-def test_what_cannot_be_read_is_a_typed_error_under_its_own_name(
-    shelf: CollectionShelf, filename: str, data: bytes, kind: str
-) -> None:
-    with pytest.raises(UnreadableDocumentError) as caught:
-        shelf.add_file("manuals", filename, data, scope=EVERYTHING)
-    assert caught.value.kind == kind
-    assert filename.rpartition("/")[2] in str(caught.value)
-    assert shelf.documents("manuals", scope=EVERYTHING) == ([], None)
-
-
-def test_no_trace_of_a_private_file_name_is_in_any_document(
-    shelf: CollectionShelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workbench.intake.secrets.token_hex", lambda _: "tellingname")
-    for suffix, data in {
-        ".py": b"x = 1\n", ".csv": b"a,b\n1,2\n", ".json": b'{"a": "b"}', ".html": b"<p>hello</p>", ".rst": b"hello",
-        ".eml": b"From: a@b\n\nhello\n", ".jsonl": b'{"a": 1}\n{"a": 2}\n', ".txt": b"hello",
-    }.items():  # fmt: skip
-        shelf.add_file("manuals", f"name{suffix}", data, scope=EVERYTHING)
-        assert "tellingname" not in repr(shelf.document("manuals", f"name{suffix}", scope=EVERYTHING))
 
 
 def test_an_adding_given_up_changes_nothing(shelf: CollectionShelf, embedder: CountingEmbedder) -> None:
@@ -384,7 +330,7 @@ def test_eight_threads_never_find_what_is_foreign_or_deleted(shelf: CollectionSh
         name, other = ("manuals", "letters") if number % 2 else ("letters", "manuals")
         dice, mine, gone = random.Random(number), set[str](), set[str]()
         secret = Scope(principals=frozenset({f"p{number}"}))
-        for step in range(14):
+        for step in range(8):
             id_ = f"{name}-{number}-{step}"
             text = f"The gauge {name} number{number} step{step} is painted."
             shelf.add_text(name, text, scope=secret, id_=id_, metadata={"readers": [f"p{number}"]} if step % 2 else {})
@@ -449,13 +395,13 @@ def test_few_libraries_stay_open(tmp_path: Path, embedder: Embedder) -> None:
         assert shelf._libraries.n_idle == 2
 
 
-def test_an_idle_library_keeps_no_deleted_text_in_the_log(shelf: CollectionShelf, tmp_path: Path) -> None:
+def test_an_idle_library_keeps_no_deleted_text_in_the_log(shelf: CollectionShelf) -> None:
     add(shelf, "arvo", "Zanzibar quokka umbrella.")
     assert ids(shelf) == {"arvo"}
     shelf.delete("manuals", "arvo", scope=EVERYTHING)
-    log = tmp_path / "shelf/manuals/collection.sqlite-wal"
+    log = shelf.folder / "manuals/collection.sqlite-wal"
     assert not log.exists() or log.stat().st_size == 0
-    assert b"quokka" not in (tmp_path / "shelf/manuals/collection.sqlite").read_bytes()
+    assert b"quokka" not in (shelf.folder / "manuals/collection.sqlite").read_bytes()
 
 
 def test_one_process_has_the_shelf_and_what_was_left_half_made_goes(tmp_path: Path, embedder: Embedder) -> None:
@@ -479,7 +425,7 @@ def test_a_sync_leaves_alone_what_it_does_not_know_and_has_the_last_word_on_its_
         (folder / name).write_text(f"The {name} gauge of the folder.\n")
 
     def sync() -> None:
-        with Library.open(tmp_path / "shelf/manuals") as library:
+        with Library.open(shelf.folder / "manuals") as library:
             library.sync([folder])
 
     add(shelf, "own", "A gauge of its own.")
@@ -497,12 +443,11 @@ def test_a_sync_leaves_alone_what_it_does_not_know_and_has_the_last_word_on_its_
 def test_a_collection_of_another_embedder_can_be_read_but_not_searched(
     shelf: CollectionShelf, tmp_path: Path, embedder: CountingEmbedder
 ) -> None:
-    from dataclasses import replace
-
     add(shelf, "arvo")
-    shelf.close()
-    embedder.identity = replace(embedder.identity, name="other")
-    with CollectionShelf(tmp_path / "shelf", DEFAULTS, embedder=embedder) as other:
+    shutil.copytree(shelf.folder / "manuals", tmp_path / "shelf/manuals")
+    other_embedder = CountingEmbedder(embedder._embedder)
+    other_embedder.identity = replace(embedder.identity, name="other")
+    with CollectionShelf(tmp_path / "shelf", DEFAULTS, embedder=other_embedder) as other:
         assert other.facts("manuals", scope=EVERYTHING).embedder == "tiny-random-bert"
         assert other.document("manuals", "arvo", scope=EVERYTHING).text == GAUGE.strip()
         for act in (lambda: ids(other), lambda: add(other, "belka")):

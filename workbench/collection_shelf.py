@@ -94,7 +94,7 @@ class CollectionShelf:
         Raises:
             BusyError: another process has this shelf.
         """
-        self._folder, self._defaults = folder, defaults
+        self.folder, self._defaults = folder, defaults
         self._embedder, self._reranker = embedder, reranker
         self._adopted = dict(adopted or {})
         self._locks_guard = threading.Lock()
@@ -125,14 +125,14 @@ class CollectionShelf:
 
     def names(self) -> list[str]:
         """Return the names of all collections, in order. Links to folders elsewhere are none."""
-        own = [path.name for path in self._folder.iterdir() if NAME.fullmatch(path.name) and _holds(path)]
+        own = [path.name for path in self.folder.iterdir() if NAME.fullmatch(path.name) and _holds(path)]
         return sorted([*own, *(name for name in self._adopted if self.exists(name))])
 
     def exists(self, name: str) -> bool:
         """Say whether there is a collection of that name."""
         if name in self._adopted:
             return Collection.exists(self._adopted[name])
-        return NAME.fullmatch(name) is not None and _holds(self._folder / name)
+        return NAME.fullmatch(name) is not None and _holds(self.folder / name)
 
     def create(self, name: str) -> None:
         """Make an empty collection.
@@ -146,14 +146,14 @@ class CollectionShelf:
             same = [other for other in self.names() if other.casefold() == name.casefold()]
             if same:
                 raise CollectionExistsError(f"there is a collection {same[0]!r}, so none can be made as {name!r}")
-            unfinished = self._folder / f"{NEW}{secrets.token_hex(8)}"
+            unfinished = self.folder / f"{NEW}{secrets.token_hex(8)}"
             try:
                 self._library(unfinished, self._defaults).create()
-                unfinished.rename(self._folder / name)
+                unfinished.rename(self.folder / name)
             except BaseException:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 raise
-            sync_folder(self._folder)
+            sync_folder(self.folder)
 
     def drop(self, name: str) -> None:
         """Remove a collection with all it holds; whoever searches it is waited for.
@@ -167,12 +167,12 @@ class CollectionShelf:
         with self._writing(name), self._libraries.alone(name):
             if not self.exists(name):
                 raise self._missing(name)
-            going = self._folder / f"{DROPPED}{secrets.token_hex(8)}"
+            going = self.folder / f"{DROPPED}{secrets.token_hex(8)}"
             with ExitStack() as locks:
                 for lock in (SYNC_LOCK, "writer.lock"):
-                    locks.enter_context(hold_writer_lock(self._folder / name / lock))
-                (self._folder / name).rename(going)  # from here on it is gone, whatever happens to the rest
-            sync_folder(self._folder)
+                    locks.enter_context(hold_writer_lock(self.folder / name / lock))
+                (self.folder / name).rename(going)  # from here on it is gone, whatever happens to the rest
+            sync_folder(self.folder)
             shutil.rmtree(going)
 
     def facts(self, name: str, *, scope: Scope) -> CollectionFacts:
@@ -325,9 +325,9 @@ class CollectionShelf:
         self._require(name)
         if name in self._adopted:
             return self._library(self._adopted[name], self._defaults)
-        stored = self._folder / name / SETTINGS
+        stored = self.folder / name / SETTINGS
         config = load_library_config(stored) if stored.exists() else self._defaults
-        return self._library(self._folder / name, config)
+        return self._library(self.folder / name, config)
 
     def _library(self, folder: Path, config: LibraryConfig) -> Library:
         shared = {"limits": self._defaults.limits, "models": self._defaults.models}

@@ -53,6 +53,9 @@ class KeyFacts(Frozen):
     revoked: AwareDatetime | None = None
 
 
+Keys = list[KeyFacts]  # KeyStore has a method of the name `list`
+
+
 class _KeyFile(Frozen):
     version: int = Field(ge=1, le=1)
     keys: tuple[KeyFacts, ...]
@@ -224,7 +227,7 @@ class KeyStore:
         )
 
     @contextmanager
-    def _changing(self) -> Iterator[list[KeyFacts]]:
+    def _changing(self) -> Iterator[Keys]:
         """Yield the keys to be changed; they are written when the block ends well."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with hold_writer_lock(self.folder / LOCK):

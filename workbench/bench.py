@@ -33,7 +33,7 @@ from workbench.inputs import answer_inputs, fit_inputs, index_inputs, router_inp
 from workbench.knowledge import Collection
 from workbench.manifest import make_manifest
 from workbench.metering import Meter
-from workbench.parts import Material, Parts, RetrievalFit
+from workbench.parts import DOCUMENTS, Material, Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import PromptBuilder
 from workbench.reporting import RACE, write_decision, write_run_report
@@ -235,6 +235,7 @@ class Bench:
             run.path("manifest.json"),
             make_manifest(parts, trained, collection=self.index()["fingerprint"], made_with=answered["made_with"]),
         )
+        write_json(run.path(DOCUMENTS), parts.corpus.contents)
         write_json(
             run.path("training.json"),
             {name: self._adapters.curve(name) for name in trained if "taken_from" not in trained[name]},

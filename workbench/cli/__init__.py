@@ -15,6 +15,7 @@ from workbench.cli.collections import VERBS as COLLECTION_VERBS
 from workbench.cli.datasets import datasets_app
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
 from workbench.cli.models import models_app
+from workbench.cli.monitoring import VERBS as MONITORING_VERBS
 from workbench.cli.series import VERBS as SERIES_VERBS
 from workbench.cli.upkeep import VERBS as UPKEEP_VERBS
 from workbench.errors import WorkbenchError
@@ -24,6 +25,7 @@ __all__ = ["app", "main"]
 PANELS: dict[str, Mapping[str, Callable[..., None]]] = {
     "Experiments": EXPERIMENT_VERBS,
     "Series of runs": SERIES_VERBS,
+    "After the run": MONITORING_VERBS,
     "Collections": COLLECTION_VERBS,
     "Upkeep of collections": UPKEEP_VERBS,
 }

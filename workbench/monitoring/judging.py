@@ -139,7 +139,7 @@ def advise(checks: Sequence[Check], stale: Staleness, config: MonitoringConfig, 
     change = f": {stale.since_run}" if stale.since_run is not None else ""
     reasons = [f"the collection is not the one that was measured{change}"] if moved else []
     reasons += [
-        f"adapter {one.name!r} is not the one that was measured" for one in stale.adapters if not one.same_weights
+        f"adapter {one.name!r} is not the one that was measured" for one in stale.adapters if one.same_weights is False
     ]
     reasons += [_say(check) for name, check in alarms.items() if name != "drift_training"]
     add(Action.MEASURE, reasons + followed, "run")
@@ -197,6 +197,10 @@ def _score_check(evidence: Evidence, config: MonitoringConfig, error: float) -> 
         method=WELCH,
         note=_arm_note(evidence),
     )
+    if bare.state is not State.NOTHING and not np.ptp(before):  # rank fusion gives the best hit one score or another
+        return bare.model_copy(
+            update={"state": State.NOTHING, "note": "all measured questions have the same best score"}
+        )
     if bare.state is State.NOTHING or min(len(before), len(now)) < FEW_SCORES:
         return bare
     change, p = mean_change(before, now)

@@ -92,7 +92,7 @@ def watch_run(
         false_alarms=config.monitoring.false_alarms,
         checks=judged.checks,
         stale=stale,
-        advice=advise(judged.checks, stale, config.monitoring, command=command),
+        advice=advise(judged.checks, stale, config.monitoring, command=command, questions=str(config.questions.path)),
         weeks=count_weeks(logged.watched, logged.ratings),
         distances_before=_rising(drift.known) if drift else (),
         distances_now=_rising(drift.logged) if drift else (),

@@ -11,6 +11,7 @@ from workbench.monitoring.findings import Week
 from workbench.monitoring.rates import share
 from workbench.report.svg import INK, MUTED, RULE, SPLIT_COLOURS, new_axes, to_svg
 
+FEWEST_WEEKS = 6  # room is left for, so that one bar does not fill the figure
 WIDTH, HEIGHT = 5.0, 2.9  # inches, as drawn; the page scales them
 BEFORE, NOW = SPLIT_COLOURS["seen"], SPLIT_COLOURS["new"]
 FAILED_OR_LIKED = {"refused": "questions refused, %", "liked": "positive ratings, %"}
@@ -22,12 +23,8 @@ def plot_shift(name: str, before: Sequence[float], now: Sequence[float], *, labe
         for values, colour in ((before, BEFORE), (now, NOW)):
             heights = [100 * (place + 1) / len(values) for place in range(len(values))]
             axes.step([values[0], *values], [0.0, *heights], where="post", color=colour, linewidth=1.8)
-        for values, words, colour, side in ((before, "measured", BEFORE, -1), (now, "logged", NOW, 1)):
-            middle = values[len(values) // 2]
-            align = "right" if side < 0 else "left"
-            axes.annotate(
-                words, (middle, 50), xytext=(7 * side, 8 * side), textcoords="offset points", ha=align, color=colour
-            )
+        for place, words, colour in ((0.0, "measured", BEFORE), (0.22, "logged", NOW)):
+            axes.text(place, 1.03, words, transform=axes.transAxes, color=colour, fontweight="bold")
         axes.set_ylim(0, 101)
         axes.set_xlabel(label)
         axes.set_ylabel("questions up to it, %")
@@ -67,7 +64,7 @@ def _name_weeks(axes: Axes, weeks: Sequence[Week]) -> None:
     step = max(1, len(weeks) // 6)
     axes.set_xticks(range(0, len(weeks), step), [week.monday for week in weeks[::step]], color=INK)
     axes.tick_params(axis="x", labelsize=8, labelcolor=MUTED)
-    axes.set_xlim(-0.6, len(weeks) - 0.4)
+    axes.set_xlim(-0.6, max(len(weeks), FEWEST_WEEKS) - 0.4)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.grid(axis="y", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)

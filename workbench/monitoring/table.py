@@ -39,6 +39,8 @@ def print_monitor(report: MonitorReport, console: Console | None = None) -> None
         out.print(Text(f"\n{one.action.value}: {one.command}", style="bold"))
         for reason in one.because:
             out.print(Text(f"  because {reason}"))
+        if one.first:
+            out.print(Text(f"  first: {one.first}"))
     for event in report.events:
         out.print(Text(f"note: {event}", style="dim"))
     for line in (rule_of(report), *methods_of(report.checks)):

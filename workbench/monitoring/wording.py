@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from workbench.monitoring.findings import Action, Check, Figure, MonitorReport, State
 from workbench.report.figures import MISSING
 
-HEADER = ("what", "state", "questions", "when measured", "logged", "change", "p (all checks)")
+HEADER = ("what", "state", "values", "needed", "when measured", "logged", "change", "p")
 COMMANDS = {Action.INDEX: "re-index", Action.TRAIN: "re-train", Action.MEASURE: "re-measure"}
 
 
@@ -57,22 +57,14 @@ def row_of(check: Check) -> tuple[str, ...]:
     """Return a check's cells, in the order of HEADER."""
     return (
         check.title + (f" ({check.note})" if check.note else ""),
-        state_text(check),
+        check.state.value,
         f"{check.n:,}",
+        MISSING if check.needed is None else f"{check.needed:,}",
         figure_text(check.before, check.unit),
         figure_text(check.now, check.unit),
         figure_text(check.change, check.unit, signed=True),
         MISSING if check.p_adjusted is None else f"{check.p_adjusted:.3f}" if check.p_adjusted >= 0.001 else "< 0.001",
     )
-
-
-def state_text(check: Check) -> str:
-    """Return what a check says; of too few data how many there are and how many it takes."""
-    if check.state is not State.TOO_FEW:
-        return check.state.value
-    if check.needed is None:
-        return f"{check.state.value}: {check.n:,}, and so few were measured with that none suffice"
-    return f"{check.state.value}: {check.n:,}, {check.needed:,} needed"
 
 
 def figure_text(figure: Figure | None, unit: str, *, signed: bool = False) -> str:
@@ -87,7 +79,7 @@ def figure_text(figure: Figure | None, unit: str, *, signed: bool = False) -> st
 
     end = "" if unit != "share" else " points" if signed else " %"
     interval = "" if figure.low is None or figure.high is None else f" [{write(figure.low)}, {write(figure.high)}]"
-    return f"{write(figure.value)}{interval}{end}"
+    return f"{write(figure.value)}{end}{interval}"
 
 
 def methods_of(checks: Sequence[Check]) -> list[str]:
@@ -99,7 +91,9 @@ def rule_of(report: MonitorReport) -> str:
     """Return the rule and its error rate."""
     return (
         f"A check raises an alarm where its p, adjusted for all checks by Holm's procedure, is at most "
-        f"{report.false_alarms:g}: of reports where nothing changed, at most {report.false_alarms:.0%} raise any. Who "
-        "reports every week looks fifty times a year: lower monitoring.false_alarms accordingly. Intervals are of 95 % "
-        "each."
+        f"{report.false_alarms:g} and the change is for the worse: of reports where nothing changed, at most "
+        f"{report.false_alarms:.0%} raise any. Who reports every week looks fifty times a year: lower "
+        "monitoring.false_alarms accordingly. A check without an alarm is quiet where it has as many values as are "
+        "needed to find a change worth finding (section monitoring) 8 times of 10; a dash: no number suffices beside so "
+        "few measured ones. The p shown are the adjusted ones; intervals are of 95 % each."
     )

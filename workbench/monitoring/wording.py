@@ -94,6 +94,6 @@ def rule_of(report: MonitorReport) -> str:
         f"{report.false_alarms:g} and the change is for the worse: of reports where nothing changed, at most "
         f"{report.false_alarms:.0%} raise any. Who reports every week looks fifty times a year: lower "
         "monitoring.false_alarms accordingly. A check without an alarm is quiet where it has as many values as are "
-        "needed to find a change worth finding (section monitoring) 8 times of 10; a dash: no number suffices beside so "
+        "needed to find a change worth finding (section monitoring) 8 times of 10; a dash: none suffices beside so "
         "few measured ones. The p shown are the adjusted ones; intervals are of 95 % each."
     )

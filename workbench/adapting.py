@@ -35,7 +35,7 @@ from workbench.lessons import LessonPlan, Lessons
 from workbench.metering import Meter
 from workbench.models.activation import finds_the_question, read_invocation, write_invocation
 from workbench.models.adapters import WEIGHTS, read_adapter
-from workbench.parts import Parts, RetrievalFit
+from workbench.parts import DOCUMENTS, Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import QUESTION_MARK
 from workbench.runs import Run, fingerprint, fingerprint_file, write_json
@@ -216,6 +216,7 @@ class Adapters:
         job, lessons = self._job(name, self._recipe(name))
         if process_rank() == 0:
             write_json(folder / FIRST_ROWS, show_rows(job.rows[:3], parts.tokenizer))
+            write_json(folder / DOCUMENTS, parts.corpus.contents)
         with PeakMemory() as peak, Meter() as meter:
             progress = self._run_job(job, folder)
         train = lessons.train

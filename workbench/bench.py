@@ -28,7 +28,7 @@ from workbench.hardware import made_with
 from workbench.indexing import bring_in_line
 from workbench.inputs import answer_inputs, fit_inputs, router_inputs
 from workbench.manifest import make_manifest
-from workbench.parts import Material, Parts, RetrievalFit
+from workbench.parts import DOCUMENTS, Material, Parts, RetrievalFit
 from workbench.processes import process_count
 from workbench.prompting import PromptBuilder
 from workbench.reporting import RACE, write_decision, write_run_report
@@ -176,6 +176,7 @@ class Bench:
             run.path("manifest.json"),
             make_manifest(parts, trained, collection=self.index()["fingerprint"], made_with=answered["made_with"]),
         )
+        write_json(run.path(DOCUMENTS), parts.corpus.contents)
         write_json(
             run.path("training.json"),
             {name: self._adapters.curve(name) for name in trained if "taken_from" not in trained[name]},

@@ -27,18 +27,22 @@ from workbench.dataset import (
     write_dataset,
 )
 from workbench.dataset.exports import export_rows
+from workbench.dataset.feedback import FEEDBACK as FROM_FEEDBACK
+from workbench.dataset.feedback import rows_from_feedback
 from workbench.dataset.formats import Format
 from workbench.dataset.imports import read_rows
 from workbench.dataset.rendering import messages_of
-from workbench.dataset.store import MANIFEST
+from workbench.dataset.store import MANIFEST, GeneratorCount
 from workbench.dataset.writer import Written, write_rows
 from workbench.errors import DatasetError
 from workbench.generation import LocalGenerator
+from workbench.monitoring.logs import FEEDBACK, QUERIES, log_files, read_feedback, read_queries
 from workbench.parts import Parts
 from workbench.rows import DatasetRow, Task
 from workbench.runs import fingerprint, fingerprint_file, write_atomically
 from workbench.types import Document, Question, Ranking, Span, Split
 
+DEV_SHARE = 0.1  # of corrected questions, held out
 SPARE_HITS = 8  # looked up beyond the passages of a row, since forbidden documents are left out
 Progress = Callable[[str, int], None]  # what is done now, rows so far
 
@@ -116,6 +120,39 @@ def convert_rows(source: Path, target: Path, to: str, *, without_text: bool = Fa
     kept = [row for row in rows if not (without_text and row.task is Task.TEXT)]
     write_atomically(target, export_rows(kept, Format(to), prompt))
     return len(kept), len(rows) - len(kept)
+
+
+def build_from_feedback(log: Path, folder: Path, *, dev: float = DEV_SHARE, seed: int = 0) -> Manifest:
+    """Make a dataset in `folder` of the corrections that a server logged in `log`; return its manifest.
+
+    Raises:
+        DatasetError: there is no correction, or none whose question was logged with its words.
+    """
+    queries, feedback = read_queries(log), read_feedback(log)
+    found = rows_from_feedback(queries.records, feedback.records, dev=dev, seed=seed)
+    if not found.rows:
+        why = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in found.dropped.items()) or "nobody gave one"
+        raise DatasetError(
+            f"{log}: {len(feedback.records)} answers were rated, but no correction makes a row: {why}; words are "
+            "logged with serving.query_log: content"
+        )
+    files = [path for name in (QUERIES, FEEDBACK) for path in log_files(log, name)]
+    manifest = Manifest(
+        seed=seed,
+        config={"dev": dev},
+        prompt=PromptConfig().model_dump(mode="json"),
+        fingerprints={path.name: fingerprint_file(path) for path in files},
+        documents=len({span.document_id for row in found.rows for span in row.sources}),
+        facts={},
+        coverage={"answers": 0, "covered": 0},
+        rejects={},
+        generators={
+            FROM_FEEDBACK: GeneratorCount(made=found.n_corrections, kept=len(found.rows), dropped=dict(found.dropped))
+        },
+        n_rows=len(found.rows),
+        n_dev=sum(row.split is Split.DEV for row in found.rows),
+    )
+    return write_dataset(folder, found.rows, manifest)
 
 
 def trainable_documents(parts: Parts) -> tuple[Document, ...]:

@@ -52,6 +52,8 @@ from workbench.strategies import GoldPassages
 from workbench.training import answer_text, draw
 from workbench.types import EVERYTHING, Document, Float32, Frozen, Question, ReadFailure, Split
 
+DOCUMENTS = "documents.json"  # beside what was measured, and beside an adapter: which documents there were then
+
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
@@ -64,6 +66,11 @@ class Corpus:
     def fingerprint(self) -> str:
         """SHA-256 over ids and contents."""
         return fingerprint([(document.id, document.fingerprint) for document in self.documents])
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """The fingerprint of each document by id: what documents.json holds, for later to see what changed."""
+        return {document.id: document.fingerprint for document in self.documents}
 
 
 @dataclass(frozen=True, slots=True)

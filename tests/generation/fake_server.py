@@ -23,7 +23,10 @@ class Wire(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.seen.append((self.path, {}, dict(self.headers)))
-        self.send(200, {"data": [{"id": name} for name in self.server.models]})
+        if self.server.models is None:
+            self.send(500, {"error": "no list"})
+        else:
+            self.send(200, {"data": [{"id": name} for name in self.server.models]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -62,7 +65,7 @@ class Wire(BaseHTTPRequestHandler):
 class FakeServer(ThreadingHTTPServer):
     daemon_threads = False  # so that closing waits for them
 
-    def __init__(self, scripts: Mapping[str, Callable[[Wire, Body], None]], models: tuple[str, ...]) -> None:
+    def __init__(self, scripts: Mapping[str, Callable[[Wire, Body], None]], models: tuple[str, ...] | None) -> None:
         super().__init__(("127.0.0.1", 0), Wire)
         self.scripts, self.models = scripts, models
         self.seen: list[tuple[str, Body, Mapping[str, str]]] = []
@@ -77,7 +80,9 @@ class FakeServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(*, models: tuple[str, ...] = ("big",), **scripts: Callable[[Wire, Body], None]) -> Iterator[FakeServer]:
+def serving(
+    *, models: tuple[str, ...] | None = ("big",), **scripts: Callable[[Wire, Body], None]
+) -> Iterator[FakeServer]:
     """Run a fake server; `chat` answers /chat/completions, `completions` answers /completions."""
     paths = {"chat": "chat/completions"}
     server = FakeServer({paths.get(name, name): script for name, script in scripts.items()}, models)

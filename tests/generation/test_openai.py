@@ -14,6 +14,7 @@ from workbench.config import OpenAIEngineConfig
 from workbench.errors import AdapterMismatchError, ConfigError, MergeError, RemoteEngineError
 from workbench.generation import OpenAIGenerator
 from workbench.generation import remote as remote_module
+from workbench.generation.replies import Chunk, Reply
 from workbench.types import StopReason
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
@@ -82,7 +83,7 @@ def test_answers_come_in_order_with_so_many_requests_in_flight() -> None:
 )
 def test_why_an_answer_ended_is_read(finish: str, met: object, expected: StopReason) -> None:
     def script(wire: Wire, body: Body) -> None:
-        wire.stream(piece("\n teal "), piece(" blue "), piece("", finish, stop_reason=met), b"data: [DONE]\n\n")
+        wire.stream(piece("  teal "), piece(" blue "), piece("", finish, stop_reason=met), b"data: [DONE]\n\n")
 
     with serving(chat=script) as server:
         (answer,) = connect(server, newline=True).generate(
@@ -204,6 +205,38 @@ def test_a_model_that_is_not_served_is_told_before_the_first_question() -> None:
         with pytest.raises(RemoteEngineError, match="does not serve 'big'; it serves: small, tiny"):
             ask(connect(server))
         assert not server.asked()
+
+
+def test_a_server_that_lists_no_models_is_asked_all_the_same() -> None:
+    with serving(models=None, chat=say("teal")) as server:
+        assert ask(connect(server)) == ["teal"]
+
+
+def test_a_stop_text_that_the_server_passes_over_ends_the_answer_here() -> None:
+    def rambling(wire: Wire, body: Body) -> None:
+        for _ in range(200):
+            wire.stream(piece("teal \n"), piece("and more"))
+            time.sleep(0.01)
+
+    with serving(chat=rambling) as server:
+        (answer,) = connect(server, newline=True).generate(
+            make_prompts(load_tiny()[1])[:1], adapter=None, max_new_tokens=9
+        )
+        assert (answer.text, answer.stop_reason, answer.new_tokens) == ("teal", StopReason.NEWLINE, 4)
+        assert server.dropped.wait(2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_no_part_of_a_stop_text_is_shown_however_it_is_split(size: int) -> None:
+    text, stop = "  one EN two\n END three", ("END", "\n END")
+    reply, shown = Reply(stop=stop), []
+    for start in range(0, len(text), size):
+        shown += list(reply.take(Chunk.model_validate(piece(text[start : start + size]))))
+        assert not "".join(shown).endswith(("E", "EN two\n"))
+    assert "".join(shown) == reply.text == "one EN two"
+    assert reply.cut
+    whole = Reply(stop=stop)
+    assert list(whole.take(Chunk.model_validate(piece("ends on EN", "stop")))) == ["ends on EN"]
 
 
 def test_an_adapter_is_asked_by_its_name_there(tmp_path: Path) -> None:

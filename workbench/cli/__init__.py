@@ -16,6 +16,7 @@ from workbench.cli.datasets import datasets_app
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
 from workbench.cli.keys import keys_app
 from workbench.cli.models import models_app
+from workbench.cli.monitoring import VERBS as MONITORING_VERBS
 from workbench.cli.series import VERBS as SERIES_VERBS
 from workbench.cli.serving import VERBS as SERVING_VERBS
 from workbench.cli.upkeep import VERBS as UPKEEP_VERBS
@@ -26,7 +27,7 @@ __all__ = ["app", "main"]
 PANELS: dict[str, Mapping[str, Callable[..., None]]] = {
     "Experiments": EXPERIMENT_VERBS,
     "Series of runs": SERIES_VERBS,
-    "Serving": SERVING_VERBS,
+    "Serving": {**SERVING_VERBS, **MONITORING_VERBS},
     "Collections": COLLECTION_VERBS,
     "Upkeep of collections": UPKEEP_VERBS,
 }

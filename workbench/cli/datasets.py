@@ -79,6 +79,19 @@ def convert(
     typer.echo(f"{target}: {n_rows} rows" + (f"; {n_left_out} of plain text left out" if n_left_out else ""))
 
 
+@datasets_app.command("from-feedback")
+def from_feedback(
+    log: Annotated[Path, typer.Argument(metavar="FOLDER", help="a server's log, for example runs/NAME/serving/log")],
+    out: Annotated[Path, typer.Option(help="the dataset's folder, which is replaced")],
+    dev: Annotated[float, typer.Option(min=0.0, max=0.9, help="share of the questions held out")] = 0.1,
+) -> None:
+    """Make a dataset of the corrections that readers gave; the questions must have been logged with their words."""
+    from workbench.curation import build_from_feedback
+
+    _show_counts(build_from_feedback(log, out, dev=dev))
+    typer.echo(f"dataset: {out}; check it before training: workbench dataset audit {out}")
+
+
 # `workbench dataset audit` belongs here.
 
 

@@ -1,7 +1,8 @@
 """Batches of prompts answered by a server elsewhere that speaks OpenAI's API. No weights are loaded here.
 
 The prompts travel as messages: the server renders them by its own copy of the chat template and takes its own stop
-token. What it serves is the user's word, `model` and `adapters`; that it serves these names is checked.
+token. What it serves is the user's word, `model` and `adapters`; that it serves these names is checked where it lists
+them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class OpenAIGenerator:
         """Connect to nothing yet."""
         self._config, self._tokenizer, self._newline = config, tokenizer, stop_at_newline
         self._base_fingerprint = base_fingerprint
-        self._served: list[str] | None = None  # None: not asked yet
+        self._served: list[str] | None = None  # None: it lists none, or was not asked yet
+        self._asked = False
         self.adapters: dict[str, Adapter] = {}
 
     def load_adapter(self, name: str, folder: Path, *, merge: bool = False) -> None:
@@ -97,9 +99,10 @@ class OpenAIGenerator:
         )
 
     def _refuse_unserved(self, name: str) -> None:
-        if self._served is None:
+        if not self._asked:
             (self._served,) = self._ask([RemoteServer.models])
-        if name not in self._served:
+            self._asked = True
+        if self._served is not None and name not in self._served:
             raise RemoteEngineError(
                 f"{self._config.url} does not serve {name!r}; it serves: {', '.join(self._served) or 'nothing'}"
             )

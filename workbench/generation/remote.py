@@ -34,6 +34,10 @@ class _PassingError(RemoteEngineError):
         self.pause = pause
 
 
+class _RefusedError(RemoteEngineError):
+    """The server is there and answered with a status that is not 200."""
+
+
 class RemoteServer:
     """One server. Belongs to one event loop; use it as an async context manager."""
 
@@ -66,9 +70,12 @@ class RemoteServer:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def models(self) -> list[str]:
-        """Return the names of the models it serves. Raises RemoteEngineError as `answer`."""
-        listed = await self._persist(lambda: self._send("GET", "models", None))
+    async def models(self) -> list[str] | None:
+        """Return the names of the models it serves; None: it lists none. Raises RemoteEngineError as `answer`."""
+        try:
+            listed = await self._persist(lambda: self._send("GET", "models", None))
+        except _RefusedError:
+            return None
         try:
             return [str(one["id"]) for one in listed["data"]]
         except (LookupError, TypeError) as error:
@@ -84,9 +91,9 @@ class RemoteServer:
             AdapterMismatchError: it has no such adapter.
         """
         body = self._chat_body(prompt, name_there(self._config, adapter), sampling)
-        reply = await self._persist(lambda: self._stream(body, on_text))
+        reply = await self._persist(lambda: self._stream(body, sampling.stop, on_text))
         try:
-            return reply.finish_up(newline=self._newline, prompt_tokens=prompt.token_count, count_tokens=self._count)
+            return reply.finish_up(prompt_tokens=prompt.token_count, count_tokens=self._count)
         except RemoteEngineError as error:
             raise self._fault(str(error)) from error
 
@@ -133,8 +140,8 @@ class RemoteServer:
                 await asyncio.sleep(min(wanted, LONGEST_PAUSE))
         return await attempt()
 
-    async def _stream(self, body: Mapping[str, Any], on_text: Callable[[str], None]) -> Reply:
-        reply = Reply()
+    async def _stream(self, body: Mapping[str, Any], stop: Sequence[str], on_text: Callable[[str], None]) -> Reply:
+        reply = Reply(stop=stop, newline=self._newline)
         try:
             async with self._client.stream("POST", self._address("chat/completions"), json=body) as response:
                 if response.status_code != httpx.codes.OK:
@@ -155,6 +162,8 @@ class RemoteServer:
                         on_text(text)
             except RemoteEngineError as error:
                 raise self._fault(str(error)) from error
+            if reply.cut:
+                return  # closes the connection
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         try:
@@ -181,7 +190,7 @@ class RemoteServer:
             return self._fault(f"sends to {there!r}, which is not followed; name it in generation.engine.url")
         said = f"{self._config.url} answered {response.status_code} {response.reason_phrase}: {read_fault(body)}"
         if response.status_code not in PASSING:
-            return RemoteEngineError(said)
+            return _RefusedError(said)
         asked = response.headers.get("retry-after", "")
         return _PassingError(said, float(asked) if asked.isdecimal() else None)
 

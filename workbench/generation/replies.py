@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -55,60 +55,84 @@ def read_chunk(event: str) -> Chunk:
 
 
 class Reply:
-    """An answer under way. `text` is what was handed on, without blanks before and after the whole."""
+    """An answer under way. `text` is what was handed on, without blanks before and after the whole.
 
-    def __init__(self) -> None:
+    Stop texts are looked for here as well: some servers pass them over.
+    """
+
+    def __init__(self, *, stop: Sequence[str] = (), newline: bool = False) -> None:
+        """Begin; the answer ends before any text of `stop`, and where `newline` before its first line break."""
         self.text = ""
-        self._blanks = ""  # held back: they count only where more follows
+        self._stop = tuple(dict.fromkeys([*stop, *(["\n"] if newline else [])]))
+        self._newline = newline
+        self._held = ""  # blanks that count only where more follows, and what may be the beginning of a stop text
         self._end: _Choice | None = None
+        self._met: str | None = None  # the stop text that was found here, not there
         self._usage: _Usage | None = None
 
     @property
     def ended(self) -> bool:
-        """Whether the server said why the answer ended."""
-        return self._end is not None
+        """Whether it is known why the answer ended."""
+        return self._end is not None or self._met is not None
+
+    @property
+    def cut(self) -> bool:
+        """Whether a stop text came that the server did not stop at: what it still writes is not wanted."""
+        return self._met is not None
 
     def take(self, chunk: Chunk) -> Iterator[str]:
         """Take a chunk in and yield the text that may be shown now."""
         self._usage = chunk.usage or self._usage
-        for choice in chunk.choices:
+        for choice in chunk.choices if not self.cut else ():
             if choice.finish_reason is not None:
                 self._end = choice
-            written = self._blanks + (choice.delta.content or "")
-            shown = (written if self.text else written.lstrip()).rstrip()
-            self._blanks = written[len(written.rstrip()) :] if self.text or shown else ""
+            written = self._held + (choice.delta.content or "")
+            found = [(place, text) for text in self._stop if (place := written.find(text)) >= 0]
+            if found:
+                place, self._met = min(found, key=lambda one: (one[0], -len(one[1])))
+                written = written[:place]
+            safe = written if self.ended else written[: len(written) - self._begun(written)]
+            shown = safe.rstrip()
+            self._held = written[len(shown) :]
+            shown = shown if self.text else shown.lstrip()
             if shown:
                 self.text += shown
                 yield shown
 
-    def finish_up(self, *, newline: bool, prompt_tokens: int, count_tokens: Callable[[str], int]) -> Generation:
+    def _begun(self, written: str) -> int:
+        """Return how many characters at the end of `written` may be the beginning of a stop text."""
+        lengths = (n for text in self._stop for n in range(len(text) - 1, 0, -1) if written.endswith(text[:n]))
+        return max(lengths, default=0)
+
+    def finish_up(self, *, prompt_tokens: int, count_tokens: Callable[[str], int]) -> Generation:
         """Return the whole; the counts are the server's, or `prompt_tokens` and `count_tokens` where it sent none.
 
         Raises:
             RemoteEngineError: the answer ended for a reason that gives no answer.
         """
-        assert self._end is not None
         usage = self._usage or _Usage(prompt_tokens=prompt_tokens, completion_tokens=count_tokens(self.text))
         return Generation(
             text=self.text,
             prompt_tokens=usage.prompt_tokens,
             new_tokens=usage.completion_tokens,
             seconds=0.0,
-            stop_reason=_why(self._end, newline=newline),
+            stop_reason=self._why(),
         )
 
-
-def _why(end: _Choice, *, newline: bool) -> StopReason:
-    """Return why an answer ended. A server that does not say which stop text it met counts as a turn that ended."""
-    match end.finish_reason:
-        case "length":
-            return StopReason.LENGTH
-        case "stop" if not isinstance(end.stop_reason, str):
-            return StopReason.END
-        case "stop":
-            return StopReason.NEWLINE if newline and end.stop_reason == "\n" else StopReason.STOP
-        case other:
-            raise RemoteEngineError(f"ended an answer with finish_reason {other!r}, which gives no answer")
+    def _why(self) -> StopReason:
+        """Return why it ended. A server that does not say which stop text it met counts as a turn that ended."""
+        said = self._end.stop_reason if self._end is not None else None
+        met = self._met or (said if isinstance(said, str) else None)
+        if met is not None:
+            return StopReason.NEWLINE if self._newline and met == "\n" else StopReason.STOP
+        assert self._end is not None
+        match self._end.finish_reason:
+            case "length":
+                return StopReason.LENGTH
+            case "stop":
+                return StopReason.END
+            case other:
+                raise RemoteEngineError(f"ended an answer with finish_reason {other!r}, which gives no answer")
 
 
 def read_fault(body: bytes) -> str:

@@ -115,6 +115,7 @@ class Advice(Frozen):
     action: Action
     because: tuple[str, ...]
     command: str
+    first: str = ""  # what to do before, without which the command would find all its inputs unchanged
 
 
 class MonitorReport(Frozen):

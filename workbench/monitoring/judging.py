@@ -102,48 +102,70 @@ def judge(evidence: Evidence, config: MonitoringConfig) -> Judged:
     return Judged(_decide(checks, config.false_alarms), compared[0].drift)
 
 
-def advise(checks: Sequence[Check], stale: Staleness, config: MonitoringConfig, *, command: str) -> tuple[Advice, ...]:
+def advise(
+    checks: Sequence[Check],
+    stale: Staleness,
+    config: MonitoringConfig,
+    *,
+    command: str,
+    questions: str = "questions.path",
+) -> tuple[Advice, ...]:
     """Return what to do, in order; nothing is an empty tuple.
 
     Args:
         command: the config and folder that the commands are given, for example "configs/quickstart.yaml".
+        questions: the file the run's questions come from.
     """
     alarms = {check.name: check for check in checks if check.state is State.ALARM}
-    found: list[Advice] = []
-
-    def add(action: Action, because: Sequence[str], verb: str) -> None:
-        if because:
-            found.append(Advice(action=action, because=tuple(because), command=f"workbench {verb} {command}"))
-
-    since_index = stale.since_index
-    add(
-        Action.INDEX,
-        [f"documents on disk that the collection does not show: {since_index}"]
-        if since_index is not None and since_index.n_touched
-        else [],
-        "index",
+    index = stale.since_index is not None and stale.since_index.n_touched > 0
+    reasons = {
+        Action.INDEX: [f"documents on disk that the collection does not show: {stale.since_index}"] if index else [],
+        Action.TRAIN: _old_adapters(stale, config),
+    }
+    if stale.adapters and "drift_training" in alarms:
+        reasons[Action.TRAIN].append(_say(alarms["drift_training"]))
+    followed = [f"after the {action.value} above" for action, because in reasons.items() if because]
+    reasons[Action.MEASURE] = [
+        *_not_as_measured(stale),
+        *(_say(check) for name, check in alarms.items() if name != "drift_training"),
+        *followed,
+    ]
+    asked = any(name.startswith("drift") for name in alarms)
+    first = [f"add questions like those logged to {questions}"] if asked else []
+    first += [f"see whether answers in {questions} changed with their documents"] if _documents_changed(stale) else []
+    hint = "; ".join(first) + ": what its files say again is not done again" if first else ""
+    verbs = {Action.INDEX: "index", Action.TRAIN: "train", Action.MEASURE: "run"}
+    return tuple(
+        Advice(
+            action=action,
+            because=tuple(because),
+            command=f"workbench {verbs[action]} {command}",
+            first="" if action is Action.INDEX else hint,
+        )
+        for action, because in reasons.items()
+        if because
     )
-    add(
-        Action.TRAIN,
-        [
-            f"adapter {one.name!r}: {one.documents} of {one.documents.n_before} documents since its training "
-            f"({one.documents.share:.0%}, the limit is {config.retrain_share:.0%})"
-            for one in stale.adapters
-            if one.documents is not None and one.documents.share >= config.retrain_share
-        ]
-        + ([_say(alarms["drift_training"])] if stale.adapters and "drift_training" in alarms else []),
-        "train",
-    )
-    followed = [f"after the {advice.action.value} above" for advice in found]
+
+
+def _old_adapters(stale: Staleness, config: MonitoringConfig) -> list[str]:
+    return [
+        f"adapter {one.name!r}: {one.documents} of {one.documents.n_before} documents since its training "
+        f"({one.documents.share:.0%}, the limit is {config.retrain_share:.0%})"
+        for one in stale.adapters
+        if one.documents is not None and one.documents.share >= config.retrain_share
+    ]
+
+
+def _not_as_measured(stale: Staleness) -> list[str]:
     moved = stale.collection_before is not None and stale.collection_before != stale.collection_now
     change = f": {stale.since_run}" if stale.since_run is not None else ""
-    reasons = [f"the collection is not the one that was measured{change}"] if moved else []
-    reasons += [
-        f"adapter {one.name!r} is not the one that was measured" for one in stale.adapters if not one.same_weights
+    return ([f"the collection is not the one that was measured{change}"] if moved else []) + [
+        f"adapter {one.name!r} is not the one that was measured" for one in stale.adapters if one.same_weights is False
     ]
-    reasons += [_say(check) for name, check in alarms.items() if name != "drift_training"]
-    add(Action.MEASURE, reasons + followed, "run")
-    return tuple(found)
+
+
+def _documents_changed(stale: Staleness) -> bool:
+    return any(change is not None and change.n_touched for change in (stale.since_index, stale.since_run))
 
 
 def _say(check: Check) -> str:
@@ -197,6 +219,10 @@ def _score_check(evidence: Evidence, config: MonitoringConfig, error: float) -> 
         method=WELCH,
         note=_arm_note(evidence),
     )
+    if bare.state is not State.NOTHING and not np.ptp(before):  # rank fusion gives the best hit one score or another
+        return bare.model_copy(
+            update={"state": State.NOTHING, "note": "all measured questions have the same best score"}
+        )
     if bare.state is State.NOTHING or min(len(before), len(now)) < FEW_SCORES:
         return bare
     change, p = mean_change(before, now)

@@ -57,14 +57,17 @@ def mean_change(before: Sequence[float], now: Sequence[float]) -> tuple[Figure, 
 
     Where all are equal, p is 1, or 0 where the two samples differ all the same.
     """
-    from scipy.stats import ttest_ind
+    from scipy.stats import t
 
     change = float(np.mean(now) - np.mean(before))
-    if np.ptp(before) == 0 and np.ptp(now) == 0:
+    parts = [float(np.var(values, ddof=1)) / len(values) if np.ptp(values) else 0.0 for values in (before, now)]
+    error = math.sqrt(sum(parts))
+    if error == 0:
         return Figure(value=change, low=None, high=None, n=len(now)), float(change == 0)
-    found = ttest_ind(now, before, equal_var=False)
-    interval = found.confidence_interval(CONFIDENCE)
-    return Figure(value=change, low=float(interval.low), high=float(interval.high), n=len(now)), float(found.pvalue)
+    degrees = sum(parts) ** 2 / sum(part**2 / (len(v) - 1) for part, v in zip(parts, (before, now), strict=True))
+    half = float(t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
+    p = float(2 * t.sf(abs(change) / error, degrees))
+    return Figure(value=change, low=change - half, high=change + half, n=len(now)), p
 
 
 def trend(places: Sequence[int], met: Sequence[bool], *, permutations: int, seed: int) -> tuple[Figure, float]:

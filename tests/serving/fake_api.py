@@ -1,7 +1,7 @@
-"""A server that answers as docs/API.md says, from memory, with the page's files beside it: for tests of the page alone.
+"""A server that answers as docs/API.md says, from memory, with the page's files beside it: for tests of the page.
 
-It can be told to fail: `api.fail(...)`, and to be slow: `api.piece_seconds`. Not the server: nothing is generated, indexed
-or trained here.
+It can be told to fail: `api.fail(...)`, and to be slow: `api.piece_seconds`. Not the server: nothing is generated,
+indexed or trained here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.serving.fake_content import FakeCollection, FakeDocument, make_collections, make_models
-from tests.serving.fake_content import make_questions, make_run
+from tests.serving.fake_content import (
+    FakeCollection,
+    FakeDocument,
+    make_collections,
+    make_models,
+    make_questions,
+    make_run,
+)
 
 PAGE = Path(__file__).parents[2] / "workbench" / "serving" / "page"
 POLICY = (

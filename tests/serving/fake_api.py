@@ -283,8 +283,6 @@ async def stream_answer(api: FakeApi, body: dict[str, Any], collection: FakeColl
             await asyncio.sleep(api.piece_seconds)
             piece = {"index": 0, "delta": {"content": word if word is answer else f"{word} "}, "finish_reason": None}
             yield f"data: {json.dumps(head | {'choices': [piece]})}\n\n"
-        end = {"index": 0, "delta": {}, "finish_reason": "stop"}
-        yield f"data: {json.dumps(head | {'choices': [end]})}\r\n\r\n"
         usage = {
             "prompt_tokens": 412 if sources else 31,
             "completion_tokens": len(answer.split(" ")),
@@ -296,7 +294,9 @@ async def stream_answer(api: FakeApi, body: dict[str, Any], collection: FakeColl
         extra = {"sources": sources, "timing": timing | {"seconds": time.monotonic() - began}}
         if body["model"] == "routed":
             extra["route"] = {"arm": "rag", "why": "the passages found are near the question"}
-        yield f"data: {json.dumps(head | {'choices': [], 'usage': usage} | extra)}\n\n"
+        end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        yield f"data: {json.dumps(head | {'choices': [end]} | extra)}\r\n\r\n"
+        yield f"data: {json.dumps(head | {'choices': [], 'usage': usage})}\n\n"
         yield "data: [DONE]\n\n"
         done = True
     finally:

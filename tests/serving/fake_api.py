@@ -1,7 +1,7 @@
-"""A server that answers as docs/API.md says, from memory, with the page's files beside it: for tests of the page alone.
+"""A server that answers as docs/API.md says, from memory, with the page's files beside it: for tests of the page.
 
-It can be told to fail: `api.fail(...)`, and to be slow: `api.piece_seconds`. Not the server: nothing is generated, indexed
-or trained here.
+It can be told to fail: `api.fail(...)`, and to be slow: `api.piece_seconds`. Not the server: nothing is generated,
+indexed or trained here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.serving.fake_content import FakeCollection, FakeDocument, make_collections, make_models
-from tests.serving.fake_content import make_questions, make_run
+from tests.serving.fake_content import (
+    FakeCollection,
+    FakeDocument,
+    make_collections,
+    make_models,
+    make_questions,
+    make_run,
+)
 
 PAGE = Path(__file__).parents[2] / "workbench" / "serving" / "page"
 POLICY = (
@@ -277,8 +283,6 @@ async def stream_answer(api: FakeApi, body: dict[str, Any], collection: FakeColl
             await asyncio.sleep(api.piece_seconds)
             piece = {"index": 0, "delta": {"content": word if word is answer else f"{word} "}, "finish_reason": None}
             yield f"data: {json.dumps(head | {'choices': [piece]})}\n\n"
-        end = {"index": 0, "delta": {}, "finish_reason": "stop"}
-        yield f"data: {json.dumps(head | {'choices': [end]})}\r\n\r\n"
         usage = {
             "prompt_tokens": 412 if sources else 31,
             "completion_tokens": len(answer.split(" ")),
@@ -290,7 +294,9 @@ async def stream_answer(api: FakeApi, body: dict[str, Any], collection: FakeColl
         extra = {"sources": sources, "timing": timing | {"seconds": time.monotonic() - began}}
         if body["model"] == "routed":
             extra["route"] = {"arm": "rag", "why": "the passages found are near the question"}
-        yield f"data: {json.dumps(head | {'choices': [], 'usage': usage} | extra)}\n\n"
+        end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        yield f"data: {json.dumps(head | {'choices': [end]} | extra)}\r\n\r\n"
+        yield f"data: {json.dumps(head | {'choices': [], 'usage': usage})}\n\n"
         yield "data: [DONE]\n\n"
         done = True
     finally:

@@ -21,8 +21,8 @@ The torque of the four cover bolts is 24 Nm, crosswise. Ünïcödé and 漢字 a
 
 If the pump hums and does not turn, the condenser is dead. Replace it; do not turn the shaft by hand.
 """
-SEAL = "The seal of the P-7 is changed every 900 hours. Use the blue gasket 🟦, never the grey one: it swells in glycol 🧪."
-BOLTS = "The torque of the four cover bolts is 24 Nm, crosswise. Ünïcödé and 漢字 are nothing to be afraid of."
+SEAL = PUMP.split("\n\n")[2]
+BOLTS = PUMP.split("\n\n")[3]
 FILLER = "The gauge is read at eye level, in daylight, after the needle has come to rest. "
 
 
@@ -162,7 +162,7 @@ def make_questions() -> list[dict[str, Any]]:
         row["arms"][record.arm] = {
             "answer": record.answer,
             "f1": record.scores.get("f1"),
-            "seconds": record.costs.seconds,
+            "seconds": record.costs.seconds if record.costs else None,
             "passages": [
                 {
                     "document_id": hit.document_id,

@@ -1,4 +1,4 @@
-"""The page in Chromium: every view, wide and narrow, light and dark; accessibility; keys, refusals, a server that goes."""
+"""The page in Chromium: every view, wide and narrow, light and dark; accessibility; keys, refusals, a server gone."""
 
 import json
 from collections.abc import Iterator

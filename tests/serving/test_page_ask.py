@@ -1,8 +1,8 @@
 """The Ask page in Chromium: streaming, stopping, citations at the right characters, feedback, all of it by keyboard."""
 
 import json
-from functools import partial
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -222,7 +222,9 @@ def test_events_are_read_however_the_network_cuts_them(browser: Browser, origin:
     read = """async ([bytes, size]) => {
         const { readEvents } = await import("/page/stream.js");
         const body = new ReadableStream({ start(controller) {
-            for (let at = 0; at < bytes.length; at += size) controller.enqueue(new Uint8Array(bytes.slice(at, at + size)));
+            for (let at = 0; at < bytes.length; at += size) {
+                controller.enqueue(new Uint8Array(bytes.slice(at, at + size)));
+            }
             controller.close();
         }});
         const found = [];
@@ -235,7 +237,7 @@ def test_events_are_read_however_the_network_cuts_them(browser: Browser, origin:
             assert found == ['{"a": 1}', "two\nlines 🧪", "bare"]
 
 
-TEXTS = ("", "plain", "🔧🔧 Pump", "👩🏽‍🔧 a\u0301 漢字 𝔘𝔫𝔦", "a🟦b🧪c", "\ud83d lone")
+TEXTS = ("", "plain", "🔧🔧 Pump", "👩🏽‍🔧 a\u0301 漢字 𝔘𝔫𝔦", "a🟦b🧪c")
 
 
 def test_spans_are_cut_where_python_cuts_them(browser: Browser, origin: str) -> None:
@@ -244,7 +246,7 @@ def test_spans_are_cut_where_python_cuts_them(browser: Browser, origin: str) -> 
         return [...cut(text, start, end), length(text)];
     }"""
     with visit(browser, origin) as page:
-        for text in TEXTS[:-1]:
+        for text in TEXTS:
             for start in range(len(text) + 1):
                 for end in range(start, len(text) + 2):
                     expected: list[Any] = [text[:start], text[start:end], text[end:], len(text)]
@@ -253,13 +255,15 @@ def test_spans_are_cut_where_python_cuts_them(browser: Browser, origin: str) -> 
 
 def test_markdown_makes_lists_code_and_paragraphs_and_nothing_else(browser: Browser, origin: str) -> None:
     written = (
-        "# Title\nA **bold** and `a <b>` line\nnext\n\n3. three\n4. four\n   goes on\n\n- x\n\n```py\n<i>1</i>\n[1]\n```\n"
+        "# Title\nA **bold** and `a <b>` line\nnext\n\n3. three\n4. four\n   goes on\n\n"
+        "- x\n\n```py\n<i>1</i>\n[1]\n```\n"
         "[link](https://example.invalid) ![i](x) <b>no</b> **open [1]"
     )
     draw = """async (text) => {
         const { render } = await import("/page/markdown.js");
         const place = document.createElement("div");
-        place.append(...render(text, (number) => Object.assign(document.createElement("u"), { textContent: `<${number}>` })));
+        const cite = (number) => Object.assign(document.createElement("u"), { textContent: `<${number}>` });
+        place.append(...render(text, cite));
         return place.innerHTML;
     }"""
     expected = (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from tests.serving.browsing import open_browser, visit
 from tests.serving.fake_api import FakeApi, serve
@@ -35,7 +35,7 @@ def file(name: str, text: str = "The seal is changed every year.") -> FilePayloa
     return {"name": name, "mimeType": "text/plain", "buffer": text.encode()}
 
 
-def upload_row(page: Page, name: str):  # type: ignore[no-untyped-def]
+def upload_row(page: Page, name: str) -> Locator:
     return page.locator(".uploads li", has_text=name)
 
 
@@ -82,7 +82,9 @@ def test_files_are_dropped_with_the_mouse(browser: Browser, api: FakeApi, origin
     drop = """node => {
         const data = new DataTransfer();
         for (const name of ["one.md", "two.md"]) data.items.add(new File(["text"], name));
-        for (const kind of ["dragover", "drop"]) node.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+        for (const kind of ["dragover", "drop"]) {
+            node.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+        }
     }"""
     with visit(browser, origin, NOTES) as page:
         page.locator(".zone").evaluate(drop)

@@ -4,6 +4,7 @@ import { getJson, path } from "./api.js";
 import { confirm, openDialog } from "./dialog.js";
 import { field, h, select, table } from "./dom.js";
 import { moment } from "./format.js";
+import { isSignedIn } from "./session.js";
 import { empty, inWords, load, outcome } from "./states.js";
 
 const ROLES = /** @type {[string, string][]} */ ([["read", "read: search and be answered"], ["write", "write: also add and delete documents"], ["admin", "admin: also make and drop collections"]]);
@@ -21,8 +22,9 @@ export function keysSection({ collections, signal }) {
 
   function row(one) {
     const roles = Object.entries(one.roles ?? {}).map(([where, role]) => h("span", { class: "tag" }, `${where}: ${role}`));
+    const limits = [one.principals?.length ? `sees documents of ${one.principals.join(", ")}` : "", one.expires ? `until ${moment(one.expires)}` : ""].filter(Boolean).join(" · ");
     const revoke = h("button", { type: "button", class: "quiet", "aria-label": `Revoke ${one.name}`, onclick: () => remove(one) }, "Revoke");
-    return h("tr", {}, h("th", { scope: "row", class: "text" }, one.name), h("td", { class: "text" }, roles), h("td", {}, moment(one.created)), h("td", {}, one.revoked ? h("span", { class: "muted" }, "revoked") : revoke));
+    return h("tr", {}, h("th", { scope: "row", class: "text" }, one.name), h("td", { class: "text" }, roles, limits ? h("small", {}, limits) : null), h("td", {}, moment(one.created)), h("td", {}, one.revoked ? h("span", { class: "muted" }, "revoked") : revoke));
   }
 
   async function remove(one) {
@@ -58,8 +60,7 @@ function keyForm({ collections, onMade }) {
       const made = await getJson("/v1/keys", { body: { name: name.value.trim(), roles } });
       name.value = "";
       said.say("");
-      showSecret(made);
-      onMade();
+      showSecret(made).addEventListener("close", onMade); // after it: the first key made closes the server to this page
     } catch (error) {
       said.say(inWords(error), "bad");
     }
@@ -69,7 +70,7 @@ function keyForm({ collections, onMade }) {
     h("div", { class: "actions" }, h("button", { type: "submit" }, "Make the key"), h("button", { type: "button", class: "quiet", onclick: add }, "+ role for another collection")), said));
 }
 
-/** @param {{name: string, secret: string}} made */
+/** @param {{name: string, secret: string}} made @returns {HTMLDialogElement} */
 function showSecret(made) {
   const secret = h("input", { type: "text", readonly: true, value: made.secret, class: "secret", onfocus: () => secret.select() });
   const said = outcome();
@@ -82,6 +83,7 @@ function showSecret(made) {
       said.say("Selected: copy it with the keyboard.");
     }
   };
-  openDialog(`The key for ${made.name}`, [h("p", {}, "It is shown this once. The server keeps only its hash."), field("Key", secret),
+  const next = isSignedIn() ? null : h("p", {}, "From now on this server answers only those with a key: sign in with one next.");
+  return openDialog(`The key for ${made.name}`, [h("p", {}, "It is shown this once. The server keeps only its hash."), next, field("Key", secret),
     h("div", { class: "actions" }, h("button", { type: "button", class: "primary", onclick: copy }, "Copy"), said)]);
 }

@@ -36,7 +36,7 @@ function entry(run) {
   const arms = Array.isArray(run.arms) ? run.arms.length : run.arms;
   return h("li", {}, h("h2", {}, h("a", { href: `#${path("runs", run.name)}` }, run.name)),
     run.sentence ? h("p", { class: "sentence" }, inline(run.sentence)) : h("p", { class: "sentence muted" }, "Not finished: no verdict yet."),
-    h("p", { class: "note" }, `${moment(run.modified)} · ${counted(arms ?? 0, "arm")} · ${counted(run.questions ?? 0, "question")}`));
+    h("p", { class: "note" }, [moment(run.modified), arms ? counted(arms, "arm") : "", run.questions ? counted(run.questions, "question") : ""].filter(Boolean).join(" · ")));
 }
 
 /** @param {string} why */

@@ -116,17 +116,18 @@ function redraw(place, children) {
 const WORDS = { running: "Training", stopped: "Stopped; what was done is kept, and goes on with the next start", done: "Trained", failed: "Failed" };
 
 function progressOf(state, stop) {
+  const stopping = state.state === "running" && state.message === "stopping";
   const share = state.steps ? state.step / state.steps : 0;
   const left = state.state === "running" && state.step > 0 ? ((state.steps - state.step) * state.seconds) / state.step : null;
   return [
     h("h2", {}, state.adapter ?? "Training"),
-    h("p", { class: `status ${state.state}` }, WORDS[state.state] ?? state.state),
-    state.message ? h("p", { class: state.state === "failed" ? "warning" : "note" }, state.message) : null,
+    h("p", { class: `status ${state.state}` }, stopping ? "Stopping: it writes a checkpoint first" : WORDS[state.state] ?? state.state),
+    state.message && !stopping ? h("p", { class: state.state === "failed" ? "warning" : "note" }, state.message) : null,
     h("progress", { max: 1, value: share, "aria-label": "Steps done" }),
     h("dl", { class: "figures" },
       [["step", `${count(state.step)} of ${count(state.steps)}`], ["time", seconds(state.seconds)], left === null ? null : ["about left", seconds(left)],
         ["loss", state.loss?.at(-1)?.loss?.toFixed(3) ?? "–"], ["held out", state.held_out?.at(-1)?.loss?.toFixed(3) ?? "–"]].filter(Boolean).map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))),
-    state.state === "running" ? h("div", { class: "actions" }, h("button", { type: "button", class: "stop", onclick: stop }, "Stop")) : null,
+    state.state === "running" ? h("div", { class: "actions" }, h("button", { type: "button", class: "stop", disabled: stopping, onclick: stop }, "Stop")) : null,
     lossFigure("Loss", { loss: state.loss ?? [], heldOut: state.held_out ?? [], steps: state.steps ?? 0 }),
   ];
 }

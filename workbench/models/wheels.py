@@ -13,10 +13,10 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import FetchError, ModelIntegrityError
+from workbench.intake import is_allowed
 from workbench.models.catalogue import WheelSource
 from workbench.models.gguf import convert_gguf
 from workbench.models.onnx import convert_onnx
-from workbench.models.vetting import is_allowed
 from workbench.runs import fingerprint_file
 
 

@@ -88,7 +88,10 @@ def _refuse_collisions(folder: Path, names: list[str]) -> None:
 
 def _vet_link(root: Path, path: Path) -> None:
     """Allow only links to files that this walk meets: it follows no linked folder and enters no hidden one."""
-    target = path.resolve()
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise ModelIntegrityError(f"{path}: a link to nothing, or to itself; delete it") from error
     advice = f"to {target}; copy the files: cp -rL FROM TO"
     if not target.is_relative_to(root):
         raise ModelIntegrityError(f"{path}: a link out of the folder, {advice}")

@@ -141,10 +141,8 @@ def collide(folder: Path, _: Path) -> None:
 
 
 GADGET = "{{ cycler.__init__.__globals__.os.system('touch CANARY') }}"
-WALK = (
-    "{% for c in ''.__class__.__mro__[1].__subclasses__() %}{% if c.__name__ == 'Popen' %}{{ c(['touch', 'CANARY']) }}"
-)
-WALK += "{% endif %}{% endfor %}"
+WALK = "{% for c in ''.__class__.__mro__[1].__subclasses__() %}{% if c.__name__ == 'Popen' %}"
+WALK += "{{ c(['touch', 'CANARY']) }}{% endif %}{% endfor %}"
 NESTED = "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4
 DOUBLING = "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}"
 
@@ -160,9 +158,7 @@ MODELS: dict[str, Spoil] = {
         f"code {name}": plain(name)
         for name in ("modeling_mine.py", "tokenization_mine.PY", "mine.pyc", "mine.so", "custom_generate/generate.py")
     },
-    **{
-        f"format {name}": plain(name, b"x") for name in ("a.h5", "a.onnx", "a.msgpack", "a.gguf", "a.zip", "a.tar", "a")
-    },
+    **{f"format {name}": plain(name, b"x") for name in ("a.h5", "a.onnx", "a.msgpack", "a.gguf", "a.zip", "a.tar")},
     "auto_map": setting("config.json", auto_map={"AutoModel": "mine.Mine"}),
     "auto_map nested": setting("config.json", text_config={"vision": [{"auto_map": {"AutoConfig": "mine.Mine"}}]}),
     "auto_map tokenizer": setting("tokenizer_config.json", auto_map={"AutoTokenizer": ["mine.Mine", None]}),
@@ -239,6 +235,7 @@ MODELS: dict[str, Spoil] = {
     "link to a folder": link("more", "OUTSIDE"),
     "link to nothing": link("vocab.txt", "/nowhere/at/all.txt"),
     "link to a device": link("vocab.txt", "/dev/zero"),
+    "link to nothing here": link("vocab.txt", "nothing.txt"),
     "link to itself": link("vocab.txt", "vocab.txt"),
     "hard link": link("config2.json", "SECRET", hard=True),
     "pipe": device,
@@ -297,9 +294,7 @@ ADAPTERS: dict[str, Spoil] = {
     "pattern of layers": setting("adapter_config.json", rank_pattern={"(x+)*": 4}),
     "pickle": pickled("adapter_model.bin"),
     "code": plain("mine.py"),
-    "json twice": plain(
-        "adapter_config.json", '{"peft_type": "LORA", "auto_mapping": {"a": "mine"}, "auto_mapping": null}'
-    ),
+    "json twice": plain("adapter_config.json", '{"auto_mapping": {"a": "mine"}, "auto_mapping": null}'),
     "no config": lambda folder, _: (folder / "adapter_config.json").unlink(),
     "no weights": lambda folder, _: (folder / "adapter_model.safetensors").unlink(),
     "another settings file": plain("config.json", "{}"),

@@ -1,6 +1,6 @@
 """Every hostile fixture once, through the doors that users come by; no assert, so that `python -O` proves the same.
 
-    python -O -m tests.intake.sweep FOLDER      prints {"refused": n, "executed": [...], "let in": [...], "untyped": [...]}
+    python -O -m tests.intake.sweep FOLDER      prints how many were refused, and which were not
 
 Needs WORKBENCH_HOME with the random models.
 """
@@ -18,20 +18,18 @@ from tests.intake.hostile import ADAPTERS, MODELS, Spoil
 from tests.intake.hostile_archives import COLLECTIONS, GGUFS
 from tests.knowledge.archives import make_original, members, stated
 from workbench.errors import WorkbenchError
+from workbench.intake import admit_adapter
 from workbench.intake.archive import DATABASE
 from workbench.knowledge.portability import export_collection, import_collection
 from workbench.models import find_model
-from workbench.models.adapters import attach_adapter
 from workbench.models.gguf import convert_gguf
-from workbench.types import Adapter
-
-HOSTS = {"MODELS": "tiny-random-bert"}
 
 
 class Lair:
     """A folder in which fixtures are made, one at a time, from honest originals."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, open_adapter: Callable[[Path], object] = admit_adapter) -> None:
+        self._open_adapter = open_adapter
         self.folder = folder
         self.canary = folder / "canary"
         self.place = folder / "place"
@@ -73,8 +71,7 @@ class Lair:
     def _attach(self, spoil: Spoil) -> object:
         folder = make_adapter(self.place / "adapter")
         spoil(folder, self.canary)
-        # No model: whatever reads the folder before the gate has judged it fails in another way.
-        return attach_adapter(None, Adapter("mine", folder, "base", "template", 4, 8, "prompt", {}))
+        return self._open_adapter(folder)
 
     def _import(self, forge: Callable[..., Path]) -> object:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The gate against everything in `hostile.py`: nothing executes, every refusal is typed, with and without assertions."""
+"""The gate against everything in `hostile.py`: nothing executes, all refusals are typed, even under `python -O`."""
 
 import json
 import os
@@ -17,13 +17,19 @@ from workbench.intake import admit_adapter, admit_collection, admit_model, check
 from workbench.intake.archive import DATABASE
 from workbench.knowledge.portability import import_collection
 from workbench.models import find_model
+from workbench.models.adapters import attach_adapter
+from workbench.types import Adapter
 
 N_FIXTURES = len(MODELS) + len(ADAPTERS) + len(COLLECTIONS) + len(GGUFS)
 
 
 @pytest.fixture(scope="module")
 def lair(tmp_path_factory: pytest.TempPathFactory) -> Lair:
-    return Lair(tmp_path_factory.mktemp("lair"))
+    # No model: whatever reads the folder before the gate has judged it fails in another way.
+    return Lair(
+        tmp_path_factory.mktemp("lair"),
+        lambda folder: attach_adapter(None, Adapter("mine", folder, "base", "template", 4, 8, "prompt", "rows")),
+    )
 
 
 def test_honest_ones_pass_with_a_hash_of_every_file(tiny_home: Path, lair: Lair, tmp_path: Path) -> None:

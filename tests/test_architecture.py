@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "workbench"
 FLOORS = (
-    {"types", "decision", "measured", "expected", "rows", "filters", "errors", "locking", "processes"},
+    {"types", "decision", "measured", "expected", "rows", "filters", "errors", "locking", "processes", "offline"},
     {"contracts", "config", "runs", "hardware", "metering", "intake"},
     {"corpus", "models", "prompting", "report", "evaluation"},
     {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"},

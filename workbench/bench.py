@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from workbench import offline
 from workbench.adapting import Adapters
 from workbench.asking import Asking
 from workbench.building_costs import build_costs
@@ -60,11 +61,14 @@ class Bench:
     ) -> None:
         """Open or create the run folder `out` (default: runs/NAME). Nothing is loaded yet.
 
+        From now on this process refuses connections that leave the machine, unless the config has `offline: false`.
+
         Args:
             material: documents and questions in place of what the config's paths hold.
             lenders: folders of other runs. What they have done with equal inputs is copied, and a collection of theirs
                 with the same embedder is where indexing begins.
         """
+        offline.apply(config.offline)
         self.config = config
         self.run_folder = Run(out or Path("runs") / config.name, lenders=lenders)
         self.parts = Parts(config, self.run_folder.folder, material=material)

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
+from workbench import offline
 from workbench.config import LibraryConfig, dump_config, load_library_config
 from workbench.contracts import TokenOffsets
 from workbench.corpus import (
@@ -58,7 +59,11 @@ class Library:
     """A folder of documents made searchable. Parts are loaded when they are first needed."""
 
     def __init__(self, folder: Path, config: LibraryConfig) -> None:
-        """Take the library's folder and settings; nothing is read or written yet."""
+        """Take the library's folder and settings; nothing is read or written yet, and the process goes offline.
+
+        With `offline: false` in the settings it does not.
+        """
+        offline.apply(config.offline)
         self.folder = folder
         self.config = config
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
+from workbench import offline
 from workbench.cli.adapters import adapter_app
 from workbench.cli.app import INTERRUPTED, app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
@@ -37,6 +38,7 @@ app.add_typer(models_app, name="models", rich_help_panel="Models")
 
 def main() -> None:
     """Run the command line; a WorkbenchError becomes one line and exit code 1."""
+    offline.guard()  # whatever the verb; a config with `offline: false` lifts it
     try:
         app()
     except (WorkbenchError, OSError) as error:  # OSError: disk full, no permission, a failing disk

@@ -27,6 +27,7 @@ FLOORS = (
         "manifest",
         "bench",
         "series",
+        "doctor",
     }
     | {"adapter_shelf", "auditing", "asking", "routed_arm"},
     {"cli"},

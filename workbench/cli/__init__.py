@@ -14,6 +14,7 @@ from workbench.cli.adapters import adapter_app
 from workbench.cli.app import INTERRUPTED, app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
 from workbench.cli.datasets import datasets_app
+from workbench.cli.doctor import VERBS as DOCTOR_VERBS
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
 from workbench.cli.models import models_app
 from workbench.cli.series import VERBS as SERIES_VERBS
@@ -27,6 +28,7 @@ PANELS: dict[str, Mapping[str, Callable[..., None]]] = {
     "Series of runs": SERIES_VERBS,
     "Collections": COLLECTION_VERBS,
     "Upkeep of collections": UPKEEP_VERBS,
+    "This machine": DOCTOR_VERBS,
 }
 for panel, verbs in PANELS.items():
     for name, verb in verbs.items():

@@ -19,7 +19,8 @@ from workbench.intake.templates import vet_template_file
 from workbench.intake.tensors import check_safetensors
 from workbench.intake.walking import STAMP_FILE, list_files
 
-ADAPTER_FILES = (CONFIG, WEIGHTS, PASSPORT, "gates.json")  # the last: what the adapter's gates measured
+ADAPTER_FILES = (CONFIG, WEIGHTS, PASSPORT, "gates.json", "chat_template.jinja")
+FOR_PEOPLE = ("config.yaml",)  # the experiment an adapter came from: no library reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def admit_adapter(folder: Path, *, cache_path: Path | None = None) -> Admitted:
         ModelIntegrityError: as `admit_model`; or a key that PEFT does not know or that reaches beyond the adapter.
     """
     root = folder.resolve()
-    names = list_files(root)
+    names = list_files(root, for_people=FOR_PEOPLE)
     for name in names:
         if name not in ADAPTER_FILES:
             raise ModelIntegrityError(f"{folder}: {name} is no part of an adapter; it has {', '.join(ADAPTER_FILES)}")

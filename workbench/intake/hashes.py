@@ -37,6 +37,18 @@ def hash_files(folder: Path, names: Iterable[str], *, cache_path: Path | None) -
     return hashes
 
 
+def count_unknown_bytes(folder: Path, names: Iterable[str], *, cache_path: Path) -> int:
+    """Return how many bytes `hash_files` would have to read: those of files that are new or changed."""
+    cache, unknown = _read_cache(cache_path), 0
+    for name in names:
+        path = (folder / name).resolve()
+        state = path.stat()
+        known = cache.get(str(path))
+        if known is None or known[:3] != [state.st_size, state.st_mtime_ns, state.st_ctime_ns]:
+            unknown += state.st_size
+    return unknown
+
+
 def fingerprint_hashes(hashes: Mapping[str, str]) -> str:
     """Return one SHA-256 (hex) over names and hashes, whatever their order."""
     return fingerprint(sorted(hashes.items()))

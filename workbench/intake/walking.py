@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from workbench.errors import ModelIntegrityError
@@ -21,11 +21,13 @@ MAX_FILES = 4096
 MAX_DEPTH = 8  # folders
 
 
-def list_files(root: Path) -> list[str]:
+def list_files(root: Path, *, for_people: Collection[str] = ()) -> list[str]:
     """Return the names of the files a library may read below `root` (resolved), posix, sorted.
 
     Documents (README, LICENSE, images) and hidden files are neither read nor listed.
 
+    Args:
+        for_people: further names of documents.
     Raises:
         ModelIntegrityError: a format that may run code, a link out, a hard link, a device, colliding names, too many.
     """
@@ -35,7 +37,7 @@ def list_files(root: Path) -> list[str]:
     for path in _walk(root):
         if is_allowed(path.name):
             names.append(path.relative_to(root).as_posix())
-        elif not is_document(path.name):
+        elif not (is_document(path.name) or path.name in for_people):
             raise ModelIntegrityError(
                 f"{path}: only {', '.join(LOADED_SUFFIXES)} files are loaded, this format may run code or is unknown; "
                 "delete it if the folder also holds *.safetensors"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "workbench"
 FLOORS = (
-    {"types", "decision", "measured", "expected", "rows", "filters", "errors", "locking", "processes"},
-    {"contracts", "config", "runs", "hardware", "metering"},
+    {"types", "decision", "measured", "expected", "rows", "filters", "errors", "locking", "processes", "offline"},
+    {"contracts", "config", "runs", "hardware", "metering", "intake"},
     {"corpus", "models", "prompting", "report", "evaluation", "access"},
     {"knowledge", "generation", "training", "strategies", "verdict", "guards", "gates", "audit", "dataset"}
     | {"monitoring"},
@@ -29,9 +29,10 @@ FLOORS = (
         "manifest",
         "bench",
         "series",
+        "doctor",
     }
-    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm"}
-    | {"collection_shelf", "open_libraries", "intake", "storing"},
+    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm", "watching"}
+    | {"collection_shelf", "open_libraries", "arrivals", "storing"},
     {"serving"},
     {"cli"},
     {"__main__"},

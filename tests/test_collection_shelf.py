@@ -73,7 +73,9 @@ def loaded(built_home: Path) -> SentenceEmbedder:
 @pytest.fixture(scope="module")
 def opened(loaded: SentenceEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectionShelf]:
     folder = tmp_path_factory.mktemp("serving") / "shelf"
-    with CollectionShelf(folder, DEFAULTS, embedder=CountingEmbedder(loaded), reserved=("run",)) as opened:
+    with CollectionShelf(
+        folder, DEFAULTS, embedder=CountingEmbedder(loaded), adopted={"run": folder / "none"}
+    ) as opened:
         yield opened
 
 

@@ -23,11 +23,12 @@ from workbench.gates import GateReport, read_report
 from workbench.gates.card import write_merged_card
 from workbench.gates.forgetting import load_probes
 from workbench.gates.runner import probe_ids
+from workbench.intake import read_json
+from workbench.intake.adapter_settings import WEIGHTS
 from workbench.models import HfChatTokenizer, InstalledModel, find_model, list_models, load_tokenizer
 from workbench.models.activation import recorded_invocation
-from workbench.models.adapters import WEIGHTS, read_adapter, read_passport
+from workbench.models.adapters import read_adapter, read_passport
 from workbench.models.merging import MergeCheck, refuse_unmergeable, write_merged
-from workbench.models.vetting import read_json
 from workbench.runs import fingerprint_file, sync_folder
 from workbench.types import Adapter
 

@@ -31,10 +31,11 @@ from workbench.gates import (
 )
 from workbench.hardware import PeakMemory, made_with
 from workbench.inputs import check_inputs, dataset_inputs, train_inputs
+from workbench.intake.adapter_settings import WEIGHTS
 from workbench.lessons import LessonPlan, Lessons
 from workbench.metering import Meter
 from workbench.models.activation import finds_the_question, read_invocation, write_invocation
-from workbench.models.adapters import WEIGHTS, read_adapter
+from workbench.models.adapters import read_adapter
 from workbench.parts import DOCUMENTS, Parts, RetrievalFit
 from workbench.processes import process_count, process_rank
 from workbench.prompting import QUESTION_MARK

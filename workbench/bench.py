@@ -11,10 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from workbench import offline
 from workbench.adapting import Adapters
 from workbench.asking import Asking
 from workbench.building_costs import build_costs
 from workbench.config import ExperimentConfig, RetrievalConfig, dump_config
+from workbench.config.serving import CONTEXT_TOKENS
 from workbench.contracts import Engine, Finder, Strategy
 from workbench.curation import Progress as Progressing
 from workbench.errors import ConfigError, MissingModelError
@@ -40,7 +42,6 @@ from workbench.types import Answer, CaseRecord, Generation, PassageRecord, Promp
 from workbench.verdict.saved_router import SavedRouter, read_router, refuse_stale
 
 CASES = "cases.jsonl"
-CONTEXT_TOKENS = 4096  # of a served prompt and its answer, where the model reads as many and the config does not say
 
 
 class Bench:
@@ -56,11 +57,14 @@ class Bench:
     ) -> None:
         """Open or create the run folder `out` (default: runs/NAME). Nothing is loaded yet.
 
+        From now on this process refuses connections that leave the machine, unless the config has `offline: false`.
+
         Args:
             material: documents and questions in place of what the config's paths hold.
             lenders: folders of other runs. What they have done with equal inputs is copied, and a collection of theirs
                 with the same embedder is where indexing begins.
         """
+        offline.apply(config.offline)
         self.config = config
         self.run_folder = Run(out or Path("runs") / config.name, lenders=lenders)
         self.parts = Parts(config, self.run_folder.folder, material=material)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from workbench.arrivals import Arrivals
 from workbench.config import LibraryConfig, RetrievalConfig, load_library_config
 from workbench.contracts import Embedder, Reranker
 from workbench.errors import (
@@ -31,7 +32,6 @@ from workbench.errors import (
     MissingDocumentError,
     ReadOnlyError,
 )
-from workbench.intake import Intake
 from workbench.knowledge import Collection, ListedDocument
 from workbench.library import SETTINGS, SYNC_LOCK, Library
 from workbench.locking import hold_writer_lock
@@ -107,8 +107,8 @@ class CollectionShelf:
                 shutil.rmtree(left)
             self._libraries = OpenLibraries(self._open, idle=idle, at_once=at_once)
             opened.callback(self._libraries.close)
-            self._intake = Intake(folder / INCOMING, defaults.limits)
-            opened.callback(self._intake.close)
+            self._arrivals = Arrivals(folder / INCOMING, defaults.limits)
+            opened.callback(self._arrivals.close)
             self._closing = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -200,20 +200,20 @@ class CollectionShelf:
         metadata: Mapping[str, object] | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Added:
-        """Bring in a text, over the document of its id, if there is one. Front matter, id, title: see `Intake`.
+        """Bring in a text, over the document of its id, if there is one. Front matter, id, title: see `Arrivals`.
 
         Args:
             scope: whose documents may be replaced.
             check: called between batches of embedding; what it raises ends the adding, and nothing was changed.
         Raises:
             MissingCollectionError: there is no such collection.
-            DocumentError, UnreadableDocumentError: as `Intake.read_text`; nothing was changed.
+            DocumentError, UnreadableDocumentError: as `Arrivals.read_text`; nothing was changed.
             TakenDocumentError: the id is that of a document outside `scope`; nothing was changed.
             BusyError: others write to the collection for too long; nothing was changed.
         """
         started = time.perf_counter()
         self._require(name)
-        document = self._intake.read_text(text, id_=id_, title=title, metadata=metadata or {})
+        document = self._arrivals.read_text(text, id_=id_, title=title, metadata=metadata or {})
         return self._add(name, document, scope, check, started)
 
     def add_file(
@@ -231,7 +231,7 @@ class CollectionShelf:
         """Bring in a file's bytes; as `add_text`, but parsed by what its name ends in, in a child of its own."""
         started = time.perf_counter()
         self._require(name)
-        document = self._intake.read_file(filename, data, id_=id_, title=title, metadata=metadata or {})
+        document = self._arrivals.read_file(filename, data, id_=id_, title=title, metadata=metadata or {})
         return self._add(name, document, scope, check, started)
 
     def documents(

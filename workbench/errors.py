@@ -39,6 +39,10 @@ class FetchError(WorkbenchError, ConnectionError):
     """A download failed: no index, no hub, or the wrong file came."""
 
 
+class OfflineError(WorkbenchError, ConnectionError):
+    """Something in an offline process asked for another host, which the message names; nothing was sent."""
+
+
 class UnreadableDocumentError(WorkbenchError, ValueError):
     """One file of the corpus cannot be read. Recorded per file with its `kind` (one word); the batch goes on."""
 

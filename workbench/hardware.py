@@ -11,6 +11,7 @@ from types import TracebackType
 
 import psutil
 
+CGROUP = Path("/sys/fs/cgroup")
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "sentence-transformers", "faiss-cpu", "tantivy", "workbench")
 
 
@@ -46,6 +47,22 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def processor_flags() -> frozenset[str]:
+    """Return what the processor can do, in the kernel's words; nothing where it does not say."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that are left: a container's limit counts where there is one."""
+    free = psutil.virtual_memory().available
+    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
+    if limit.exists() and (text := limit.read_text().strip()).isdigit():
+        free = min(free, int(text) - int(used.read_text()))
+    return int(free)
 
 
 def return_freed_memory() -> None:

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
+from workbench import offline
 from workbench.config import LibraryConfig, RetrievalConfig, dump_config, leaves_to_fit, load_library_config
 from workbench.contracts import Embedder, Reranker, TokenOffsets
 from workbench.corpus import (
@@ -65,12 +66,15 @@ class Library:
         embedder: Embedder | None = None,
         reranker: Callable[[], Reranker] | None = None,
     ) -> None:
-        """Take the library's folder and settings; nothing is read or written yet.
+        """Take the library's folder and settings; nothing is read or written yet, and the process goes offline.
+
+        With `offline: false` in the settings it does not.
 
         Args:
             embedder: one that is loaded and shared; None: the library's own is loaded when it is needed.
             reranker: gives one that is shared; None: the library's own is loaded when it is needed.
         """
+        offline.apply(config.offline)
         self.folder = folder
         self.config = config
         self._shared_embedder = embedder

@@ -19,8 +19,9 @@ import numpy as np
 
 from workbench.config import ExperimentConfig
 from workbench.errors import ConfigError, EmptyCorpusError, RunMismatchError
+from workbench.intake.adapter_settings import WEIGHTS
 from workbench.knowledge import Collection
-from workbench.models.adapters import WEIGHTS, read_passport
+from workbench.models.adapters import read_passport
 from workbench.monitoring.findings import AdapterAge, DocumentChange, MonitorReport, Staleness
 from workbench.monitoring.judging import Count, Evidence, advise, judge
 from workbench.monitoring.logs import FOLDER, read_feedback, read_queries

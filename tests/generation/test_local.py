@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 
 from tests.tiny import load_tiny, make_generator, make_prompts, train_tiny
-from workbench.errors import AdapterMismatchError, MergeError
+from workbench.errors import AdapterMismatchError, MergeError, ModelIntegrityError
 from workbench.generation import LocalGenerator
 from workbench.generation.decode import decode_greedily
 from workbench.models.prefix import assemble_batch, compute_prefix
@@ -118,7 +118,7 @@ def test_an_adapter_config_that_imports_code_is_refused(tmp_path: Path) -> None:
     config = folder / "adapter_config.json"
     config.write_text(config.read_text().replace('"auto_mapping": null', '"auto_mapping": {"parent_library": "os"}'))
     generator, _ = make_generator()
-    with pytest.raises(AdapterMismatchError, match="auto_mapping"):
+    with pytest.raises(ModelIntegrityError, match="auto_mapping"):
         generator.load_adapter("reader", folder)
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, make_document
+from workbench.intake.archive import DATABASE, MANIFEST, Manifest
 from workbench.knowledge import Collection
-from workbench.knowledge.archive import DATABASE, MANIFEST, Manifest
 from workbench.knowledge.reembed import reembed_collection
 from workbench.types import Document
 

@@ -19,8 +19,8 @@ from tests.knowledge.archives import DOCUMENTS, OTHER, fill, listing, make_origi
 from tests.knowledge.fakes import IDENTITY, HashEmbedder, cut_paragraphs, make_document
 from workbench import __version__
 from workbench.errors import DamagedCollectionError
+from workbench.intake.archive import DATABASE, END, MANIFEST, MAX_BYTES, Manifest, write_archive
 from workbench.knowledge import Collection
-from workbench.knowledge.archive import DATABASE, END, MANIFEST, MAX_BYTES, Manifest, write_archive
 from workbench.knowledge.portability import _describe, export_collection, import_collection
 from workbench.knowledge.rows import digest
 from workbench.knowledge.store import Store
@@ -169,8 +169,8 @@ def unpack(archive: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("command", "fault"),
     [
-        ("CREATE TRIGGER t AFTER INSERT ON documents BEGIN DELETE FROM documents; END", "other tables"),
-        ("CREATE VIEW v AS SELECT 1", "other tables"),
+        ("CREATE TRIGGER t AFTER INSERT ON documents BEGIN DELETE FROM documents; END", "a trigger"),
+        ("CREATE VIEW v AS SELECT 1", "a view"),
         ("CREATE TABLE more (x)", "other tables"),
         ("CREATE INDEX more ON chunks (body)", "other tables"),
         ("DROP INDEX files_by_document", "other tables"),

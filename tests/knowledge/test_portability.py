@@ -15,8 +15,8 @@ import pytest
 from tests.knowledge.archives import DOCUMENTS, fill, listing, make_original, stated
 from tests.knowledge.fakes import IDENTITY, embed_text, make_document
 from workbench.errors import ConfigError, DamagedCollectionError, MissingCollectionError, StaleIndexError
+from workbench.intake.archive import DATABASE, MAX_MANIFEST_BYTES
 from workbench.knowledge import Collection
-from workbench.knowledge.archive import DATABASE, MAX_MANIFEST_BYTES
 from workbench.knowledge.portability import export_collection, import_collection
 from workbench.knowledge.reembed import list_editions, promote_edition
 from workbench.knowledge.verify import verify_collection

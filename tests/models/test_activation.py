@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import load_tiny, make_examples, make_generator, make_prompts, train_tiny
 from workbench.errors import AdapterMismatchError
+from workbench.intake.adapter_settings import WEIGHTS
 from workbench.models.activation import finds_the_question, read_invocation, recorded_invocation, write_invocation
-from workbench.models.adapters import WEIGHTS, adapter_active, attach_adapter, read_adapter
+from workbench.models.adapters import adapter_active, attach_adapter, read_adapter
 from workbench.models.prefix import assemble_batch, compute_prefix
 from workbench.prompting import QUESTION_MARK
 from workbench.types import Prompt, TrainingExample

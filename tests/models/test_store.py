@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import ConfigError, MissingModelError, ModelIntegrityError
-from workbench.models import add_folder, fetch_model, find_model, fingerprints, list_models, load_catalogue, show_model
-from workbench.models.fingerprints import hash_files
+from workbench.intake import hashes
+from workbench.intake.hashes import hash_files
+from workbench.models import add_folder, fetch_model, find_model, list_models, load_catalogue, show_model
 from workbench.runs import fingerprint_file
 
 
@@ -156,7 +157,7 @@ def test_hashes_are_remembered_and_a_damaged_memory_is_only_slow(tmp_path: Path)
     cache.write_text("{torn")
     assert hash_files(tmp_path, ["a.json"], cache_path=cache) == first
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fingerprints, "write_json", _refuse_writing)
+        patch.setattr(hashes, "write_json", _refuse_writing)
         assert hash_files(tmp_path, ["a.json"], cache_path=tmp_path / "none.json") == first
     file.write_text("two")
     assert hash_files(tmp_path, ["a.json"], cache_path=cache) == {"a.json": fingerprint_file(file)} != first

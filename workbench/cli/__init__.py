@@ -9,10 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
+from workbench import offline
 from workbench.cli.adapters import adapter_app
 from workbench.cli.app import INTERRUPTED, app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
 from workbench.cli.datasets import datasets_app
+from workbench.cli.doctor import VERBS as DOCTOR_VERBS
 from workbench.cli.experiments import VERBS as EXPERIMENT_VERBS
 from workbench.cli.keys import keys_app
 from workbench.cli.models import models_app
@@ -30,6 +32,7 @@ PANELS: dict[str, Mapping[str, Callable[..., None]]] = {
     "Serving": {**SERVING_VERBS, **MONITORING_VERBS},
     "Collections": COLLECTION_VERBS,
     "Upkeep of collections": UPKEEP_VERBS,
+    "This machine": DOCTOR_VERBS,
 }
 for panel, verbs in PANELS.items():
     for name, verb in verbs.items():
@@ -42,6 +45,7 @@ app.add_typer(models_app, name="models", rich_help_panel="Models")
 
 def main() -> None:
     """Run the command line; a WorkbenchError becomes one line and exit code 1."""
+    offline.guard()  # whatever the verb; a config with `offline: false` lifts it
     try:
         app()
     except (WorkbenchError, OSError) as error:  # OSError: disk full, no permission, a failing disk

@@ -131,6 +131,7 @@ class ExperimentConfig(Knobs):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the run's folder")
     seed: int = Field(0, ge=0)
+    offline: bool = Field(True, description="refuse every connection that leaves this machine; false: let them out")
     corpus: CorpusConfig = CorpusConfig()
     questions: QuestionsConfig
     models: ModelsConfig = ModelsConfig()

@@ -188,6 +188,7 @@ def leaves_to_fit(retrieval: RetrievalConfig) -> list[str]:
 class LibraryConfig(Knobs):
     """A collection on its own: how its documents are read, cut, embedded, indexed and found."""
 
+    offline: bool = Field(True, description="refuse every connection that leaves this machine; false: let them out")
     include: tuple[str, ...] = Field(("**/*",), description="glob patterns below each folder")
     limits: Limits = Limits()
     models: ModelsConfig = ModelsConfig()

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from workbench.config.base import Knobs
 
+CONTEXT_TOKENS = 4096  # where the config does not say and the model reads as many
+
 
 class ServingConfig(Knobs):
     """`workbench serve`: loopback by default; any other host needs a key in the key file."""

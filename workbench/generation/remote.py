@@ -11,9 +11,11 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
+from workbench import offline
 from workbench.config import OpenAIEngineConfig
 from workbench.errors import AdapterMismatchError, ConfigError, RemoteEngineError
 from workbench.generation.replies import Reply, read_chunk, read_fault, read_log_probabilities
@@ -52,6 +54,9 @@ class RemoteServer:
         """
         self._config, self._count, self._newline = config, count_tokens, newline
         key = _read_key(config)
+        address = urlsplit(config.url)
+        assert address.hostname is not None  # the config has been checked
+        offline.allow_host(address.hostname, address.port or (443 if address.scheme == "https" else 80))
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(

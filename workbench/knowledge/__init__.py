@@ -1,6 +1,6 @@
 """The collection: SQLite is the truth, vector and word indexes are caches that can be built again from it."""
 
-from workbench.knowledge.archive import Manifest
+from workbench.intake.archive import Manifest
 from workbench.knowledge.collection import Collection
 from workbench.knowledge.comparison import EditionComparison, compare_editions, sample_questions
 from workbench.knowledge.inspection import Finding

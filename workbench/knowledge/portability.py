@@ -1,4 +1,4 @@
-"""A collection as one checksummed file, and back. What may lie in that file and how it is read: `archive.py`.
+"""A collection as one checksummed file, and back. What may lie in that file and how it is read: the gate, `intake/`.
 
 Only the truth travels, written anew from its live rows: no deleted text, no segments (they are built again). The
 settings of a library around it travel as the text they are; nobody here reads them. Exporting the same state twice
@@ -17,7 +17,8 @@ from pathlib import Path
 from workbench import __version__
 from workbench.config import IndexConfig
 from workbench.errors import CollectionVersionError, DamagedCollectionError
-from workbench.knowledge.archive import MAX_BYTES, Manifest, refuse_archive, unpack_database, write_archive
+from workbench.intake import admit_collection
+from workbench.intake.archive import MAX_BYTES, Manifest, refuse_archive, write_archive
 from workbench.knowledge.collection import DATABASE, SEGMENTS, Collection
 from workbench.knowledge.inspection import Progress, inspect_rows
 from workbench.knowledge.refusals import refuse_missing
@@ -97,7 +98,7 @@ def import_collection(
     """Make the collection in `folder` from an exported file, whole or not at all, and return what it holds.
 
     Args:
-        path: the file. It is not trusted: see `archive.py` and `inspection.py`.
+        path: the file. It is not trusted: see `intake/` and `inspection.py`.
         folder: where the collection will lie; it must not exist.
         identity: the embedder questions will come from; None: not checked.
         index: how the index of vectors is built; None: the defaults.
@@ -113,7 +114,7 @@ def import_collection(
     if folder.exists():
         raise FileExistsError(f"{folder} exists; import into a new folder")
     with new_folder(folder) as place:
-        manifest = unpack_database(path, place / DATABASE, max_bytes=max_bytes)
+        manifest = admit_collection(path, place / DATABASE, max_bytes=max_bytes).manifest
         try:
             with closing(Store(place / DATABASE)) as store:
                 _admit(store, manifest, on_progress)

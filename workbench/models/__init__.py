@@ -7,7 +7,6 @@ from workbench.models.fetching import fetch_model
 from workbench.models.loading import choose_device_and_dtype, load_generator, load_tokenizer
 from workbench.models.reranking import CrossEncoderReranker
 from workbench.models.store import InstalledModel, ModelRow, add_folder, find_model, home, list_models, show_model
-from workbench.models.vetting import vet_folder
 
 __all__ = [
     "CatalogueEntry",
@@ -28,5 +27,4 @@ __all__ = [
     "load_generator",
     "load_tokenizer",
     "show_model",
-    "vet_folder",
 ]

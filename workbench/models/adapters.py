@@ -17,22 +17,20 @@ from typing import Any
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from workbench.errors import AdapterMismatchError, MissingModelError
+from workbench.intake import admit_adapter
+from workbench.intake.adapter_settings import PASSPORT
 from workbench.runs import write_json
 from workbench.types import Adapter
-
-PASSPORT = "workbench.json"
-WEIGHTS = "adapter_model.safetensors"
-# Keys of adapter_config.json that make PEFT import or patch code; ours never hold a value there.
-FORBIDDEN_KEYS = ("auto_mapping", "megatron_config", "runtime_config", "corda_config", "layer_replication")
 
 
 def attach_adapter(model: Any, adapter: Adapter) -> Any:
     """Load a saved adapter beside those `model` already has and return the PEFT model; it is switched off.
 
     Raises:
-        AdapterMismatchError: the file lacks weights of the model's LoRA layers, or its config would run code.
+        ModelIntegrityError: the gate does not admit the folder.
+        AdapterMismatchError: the file lacks weights of the model's LoRA layers.
     """
-    _vet(adapter.folder)
+    admit_adapter(adapter.folder)
     with peft_quieted():
         return _attach(model, adapter)
 
@@ -42,6 +40,8 @@ def _attach(model: Any, adapter: Adapter) -> Any:
     # Where the adapter acts is our callers' affair (see activation.py): PEFT's own search would find nothing in the
     # single tokens of a decoding step, nor below its wrapper, and would switch the adapter off there without a word.
     config.alora_invocation_tokens = None
+    # A label of where it was trained, by which PEFT would look for a model; the base is the one that is loaded.
+    config.base_model_name_or_path = None
     config.inference_mode = True
     if isinstance(model, PeftModel):
         model.add_adapter(adapter.name, config)
@@ -135,12 +135,3 @@ def read_adapter(folder: Path, *, name: str, base_fingerprint: str, template_has
                 f"{folder}: trained for {what} {found[:12]}, but the one loaded is {wanted[:12]}; train it again"
             )
     return adapter
-
-
-def _vet(folder: Path) -> None:
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    armed = [key for key in FORBIDDEN_KEYS if config.get(key)]
-    if armed:
-        raise AdapterMismatchError(f"{folder}/adapter_config.json: `{armed[0]}` makes PEFT import code; it is refused")
-    if not (folder / WEIGHTS).exists():
-        raise AdapterMismatchError(f"{folder}: no {WEIGHTS}; only safetensors are loaded")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import MissingModelError, ModelIntegrityError
+from workbench.intake import read_json
 from workbench.models.batching import iterate_batches
 from workbench.models.loading import hide_progress_bars
 from workbench.models.openvino_encoder import EMBEDDER_KNOB, Backend, OpenVinoEncoder, takes_openvino
 from workbench.models.store import InstalledModel
 from workbench.models.tokenizing import copy_tokenizer
-from workbench.models.vetting import read_json
 from workbench.models.weights import find_missing_weights
 from workbench.types import EmbedderIdentity, Float32, Int64
 

@@ -10,35 +10,25 @@ import shutil
 from pathlib import Path
 
 from workbench.errors import ModelIntegrityError
+from workbench.intake import admit_model, is_document, read_json
 from workbench.models.catalogue import ModelKind
-from workbench.models.vetting import is_document, read_json, vet_folder
 
-STAMP_FILE = "workbench.json"
 GENERATOR_ENDINGS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 UNKNOWN_LICENCE = "not stated"
 
 
-def list_loadable(folder: Path) -> list[str]:
-    """Vet a model folder and return the names of the files a library may read, our stamp left out.
-
-    Raises:
-        ModelIntegrityError: see `vet_folder`.
-    """
-    return [name for name in vet_folder(folder) if name != STAMP_FILE]
-
-
 def copy_folder(source: Path, target: Path) -> None:
-    """Vet `source` and copy its loadable files, and the README and licence beside them, into `target`.
+    """Copy the files of `source` that the gate admits, and the README and licence beside them, into `target`.
 
     Raises:
-        ModelIntegrityError: see `vet_folder`.
+        ModelIntegrityError: see `admit_model`.
     """
     documents = [
         path.name
         for path in source.iterdir()
         if path.is_file() and is_document(path.name) and not path.name.startswith(".")
     ]
-    for name in [*list_loadable(source), *documents]:
+    for name in [*admit_model(source).files, *documents]:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
 

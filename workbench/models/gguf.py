@@ -1,7 +1,7 @@
 """GGUF to a safetensors folder, once: the weights dequantised to bfloat16, the tokenizer rebuilt as it was trained.
 
-Not a loader, and not for files of unknown origin: the caller has checked the file's SHA-256. Only Llama models with
-a SmolLM tokenizer are known; any other is refused, not guessed.
+Not a loader: the gate walks the file's header before the library maps it. Only Llama models with a SmolLM tokenizer
+are known; any other is refused, not guessed.
 Why not `from_pretrained(gguf_file=...)`: what it returns differs between transformers versions (packed or dequantised
 weights), and its tokenizer forgets that SmolLM cuts digits off first, so "\\n\\n1" gives other tokens than in training.
 Sources: convert_hf_to_gguf.py of llama.cpp (tensor names, permuted q and k);
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ModelIntegrityError
+from workbench.intake import check_gguf
 from workbench.models.byte_bpe import build_byte_bpe, write_chat_tokenizer
 from workbench.types import Float32
 
@@ -48,8 +49,10 @@ def convert_gguf(path: Path, folder: Path) -> None:
     Deterministic: the same file gives the same bytes in `model.safetensors`.
 
     Raises:
-        ModelIntegrityError: the architecture or the tokenizer is not one this converter knows.
+        ModelIntegrityError: the file lies about its sizes, or the architecture or the tokenizer is not one this
+            converter knows.
     """
+    check_gguf(path)
     import gguf
 
     reader = gguf.GGUFReader(path)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from workbench.errors import ConfigError, FetchError
+from workbench.offline import online_environment
 
 ALLOWED = ["*.safetensors", "*.json", "*.txt", "*.jinja", "*.model", "README.md", "LICENSE*"]
 IGNORED = [".*", "original/*", "onnx/*", "openvino/*", "consolidated*.safetensors"]  # the same weights once more
-OFFLINE_FLAGS = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 REFERENCE = re.compile(r"hf:(?P<repository>\w[\w.-]*/\w[\w.-]*)@(?P<revision>\w[\w./-]*)", re.ASCII)
 
 
@@ -49,10 +49,9 @@ def download_repository(reference: HubReference, folder: Path) -> str:
     Raises:
         FetchError: no hub in reach, no such repository or revision, or access refused.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in OFFLINE_FLAGS}
     done = subprocess.run(
         [sys.executable, "-c", "from workbench.models.hub import main; main()", *reference, str(folder)],
-        env=environment | {"WORKBENCH_ONLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+        env=online_environment() | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"},
         capture_output=True,
         text=True,
         errors="replace",

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from workbench.errors import MergeError
-from workbench.models.adapters import WEIGHTS, adapter_active, attach_adapter
-from workbench.models.folders import list_loadable
+from workbench.intake import admit_model
+from workbench.intake.adapter_settings import WEIGHTS
+from workbench.models.adapters import adapter_active, attach_adapter
 from workbench.models.loading import load_generator
 from workbench.models.store import InstalledModel, find_model
 from workbench.runs import fingerprint_file, new_folder, write_atomically, write_json
@@ -154,7 +155,7 @@ def write_merged(
 
 def _copy_beside_weights(source: Path, target: Path) -> None:
     """Copy tokenizer, template and settings as they were; what the model itself wrote stays."""
-    for name in list_loadable(source):
+    for name in admit_model(source).files:
         if not (target / name).exists() and not name.endswith((".safetensors", ".index.json")):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, target / name)

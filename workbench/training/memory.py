@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
+from workbench.hardware import free_memory
 from workbench.training.cross_entropy import CHUNK_BYTES, chunk_tokens
 from workbench.training.loss import CompletionLoss, count_loss_tokens
 from workbench.types import TrainingExample
 
-CGROUP = Path("/sys/fs/cgroup")
 CHECKPOINTED = "gradient_checkpointing"  # the attribute by which Transformers' layers are told
 MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
 HEAP_SHARE = 0.2  # of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md)
@@ -88,11 +87,7 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
-    free = psutil.virtual_memory().available
-    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
-    if limit.exists() and (text := limit.read_text().strip()).isdigit():
-        free = min(free, int(text) - int(used.read_text()))
-    return int(free)
+    return free_memory()
 
 
 def _present(device: torch.device) -> int:

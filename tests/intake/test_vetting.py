@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import ModelIntegrityError
-from workbench.models.vetting import MAX_TEMPLATE_BYTES, vet_folder
+from workbench.intake import admit_model
+from workbench.intake.templates import MAX_TEMPLATE_BYTES
 
 
 def write_safetensors(path: Path, *, header: dict[str, object] | None = None, n_bytes: int = 8) -> None:
@@ -14,6 +15,10 @@ def write_safetensors(path: Path, *, header: dict[str, object] | None = None, n_
         {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}} if header is None else header
     ).encode()
     path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(n_bytes))
+
+
+def F32(n: int, start: int, stop: int) -> dict[str, object]:
+    return {"dtype": "F32", "shape": [n], "data_offsets": [start, stop]}
 
 
 @pytest.fixture
@@ -30,7 +35,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_an_honest_folder_lists_what_a_library_may_read(folder: Path) -> None:
-    assert vet_folder(folder) == ["1_Pooling/config.json", "config.json", "model.safetensors", "tokenizer.json"]
+    assert list(admit_model(folder).files) == [
+        "1_Pooling/config.json",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +50,7 @@ def test_a_file_of_another_format_is_refused_by_name(folder: Path, name: str) ->
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(b"x")
     with pytest.raises(ModelIntegrityError, match=name):
-        vet_folder(folder)
+        list(admit_model(folder).files)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +62,7 @@ def test_a_file_of_another_format_is_refused_by_name(folder: Path, name: str) ->
         ("config.json", {"_attn_implementation_internal": "someone/kernel"}, "_attn_implementation_internal"),
         ("config.json", {"attn_implementation": "someone/kernel"}, "someone/kernel"),
         ("config.json", {"custom_pipelines": {"x": {"impl": "x.X"}}}, "custom_pipelines"),
-        ("adapter_config.json", {"auto_mapping": {"base_model_class": "os"}}, "auto_mapping"),
-        ("adapter_config.json", {"megatron_config": {"a": 1}, "megatron_core": "os"}, "megatron_config"),
+        ("adapter_config.json", {"base_model_name_or_path": "/elsewhere"}, "load another model in its place"),
         ("2_Dense/config.json", {"activation_function": "os.system"}, "os.system"),
         ("modules.json", [{"idx": 0, "path": "", "type": "mine.Transformer"}], "mine.Transformer"),
         ("modules.json", [{"idx": 0, "path": "../x", "type": "sentence_transformers.models.Pooling"}], "leaves"),
@@ -66,37 +75,34 @@ def test_a_setting_that_brings_code_is_refused(folder: Path, name: str, value: o
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text(json.dumps(value))
     with pytest.raises(ModelIntegrityError, match=fault):
-        vet_folder(folder)
+        list(admit_model(folder).files)
 
 
 def test_harmless_settings_pass(folder: Path) -> None:
     settings = {"auto_map": None, "attn_implementation": "sdpa", "_attn_implementation_autoset": True}
     (folder / "config.json").write_text(json.dumps(settings))
-    (folder / "adapter_config.json").write_text(
-        json.dumps({"auto_mapping": None, "megatron_config": None, "megatron_core": "megatron.core"})
-    )
     (folder / "vocab.json").write_text(json.dumps({"auto_map": 17}))  # a token of this name is only a token
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer"}))
-    assert "vocab.json" in vet_folder(folder)
+    assert "vocab.json" in list(admit_model(folder).files)
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, b"\xff\xfe\x00".decode("latin-1")])
 def test_broken_json_is_a_typed_refusal(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises(ModelIntegrityError, match=r"config\.json"):
-        vet_folder(folder)
+        list(admit_model(folder).files)
 
 
 def test_a_link_out_of_the_folder_is_refused_and_one_inside_is_not(folder: Path, tmp_path: Path) -> None:
     (folder / "again.json").symlink_to(folder / "config.json")
-    assert "again.json" in vet_folder(folder)
+    assert "again.json" in list(admit_model(folder).files)
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.txt").write_text("secret")
     for name, target in (("secret.txt", outside / "secret.txt"), ("sub", outside)):
         (folder / name).symlink_to(target)
         with pytest.raises(ModelIntegrityError, match="link out of"):
-            vet_folder(folder)
+            list(admit_model(folder).files)
         (folder / name).unlink()
 
 
@@ -106,7 +112,7 @@ def test_a_link_to_what_is_not_walked_is_refused(folder: Path, target: str) -> N
         (folder / name).write_text("{}")
     (folder / "link.json").symlink_to(folder / target)
     with pytest.raises(ModelIntegrityError, match="not checked"):
-        vet_folder(folder)
+        list(admit_model(folder).files)
 
 
 @pytest.mark.parametrize(
@@ -126,19 +132,19 @@ def test_a_link_to_what_is_not_walked_is_refused(folder: Path, target: str) -> N
 def test_an_index_may_name_only_vetted_weights_beside_it(folder: Path, value: object) -> None:
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "model.safetensors"}}))
-    assert index.name in vet_folder(folder)
+    assert index.name in list(admit_model(folder).files)
     index.write_text(json.dumps(value))
     with pytest.raises(ModelIntegrityError, match=r"index\.json: .*weight_map"):
-        vet_folder(folder)
+        list(admit_model(folder).files)
 
 
 @pytest.mark.parametrize(
     ("header", "n_bytes", "fault"),
     [
-        ({"a": {"data_offsets": [0, 8]}}, 7, "need 8 bytes, the file holds 7"),
-        ({"a": {"data_offsets": [0, 8]}}, 9, "need 8 bytes, the file holds 9"),
-        ({"a": {"data_offsets": [0, 8]}, "b": {"data_offsets": [4, 12]}}, 12, "begins at byte 4"),
-        ({"a": {"data_offsets": [0, -8]}}, 8, "begins at byte"),
+        ({"a": F32(2, 0, 8)}, 7, "need 8 bytes, the file holds 7"),
+        ({"a": F32(2, 0, 8)}, 9, "need 8 bytes, the file holds 9"),
+        ({"a": F32(2, 0, 8), "b": F32(2, 4, 12)}, 12, "begins at byte 4"),
+        ({"a": F32(2, 0, -8)}, 8, "no count"),
         ({"a": {"data_offsets": "x"}}, 8, "malformed"),
         ({"a": {}}, 8, "malformed"),
     ],
@@ -148,11 +154,11 @@ def test_a_lying_safetensors_header_is_refused(
 ) -> None:
     write_safetensors(folder / "model.safetensors", header=header, n_bytes=n_bytes)
     with pytest.raises(ModelIntegrityError, match=fault):
-        vet_folder(folder)
+        list(admit_model(folder).files)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x01", (2**62).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"[]"])
 def test_a_file_that_is_no_safetensors_is_refused(folder: Path, content: bytes) -> None:
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(ModelIntegrityError, match=r"model\.safetensors"):
-        vet_folder(folder)
+        list(admit_model(folder).files)

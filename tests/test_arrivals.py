@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
+from workbench.arrivals import Arrivals
 from workbench.config import Limits
 from workbench.errors import DocumentError, UnreadableDocumentError
-from workbench.intake import Intake
 
 GAUGE = "# Arvo gauge\n\nThe Arvo gauge is painted teal.\n"
 
 
 @pytest.fixture(scope="module")
-def intake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Intake]:
-    opened = Intake(tmp_path_factory.mktemp("incoming") / "files", Limits())
+def arrivals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrivals]:
+    opened = Arrivals(tmp_path_factory.mktemp("incoming") / "files", Limits())
     yield opened
     opened.close()
 
@@ -34,12 +34,12 @@ def intake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Intake]:
         ("text", {"id_": "its-id"}, "its-id"),
     ],
 )
-def test_a_title_is_the_best_there_is(intake: Intake, text: str, given: dict[str, Any], title: str) -> None:
-    document = intake.read_text(text, **{"metadata": {}, **given})
+def test_a_title_is_the_best_there_is(arrivals: Arrivals, text: str, given: dict[str, Any], title: str) -> None:
+    document = arrivals.read_text(text, **{"metadata": {}, **given})
     assert document.title == title
-    again = intake.read_text(text, **{"metadata": {}, **given})
+    again = arrivals.read_text(text, **{"metadata": {}, **given})
     assert document == again
-    assert document.fingerprint != intake.read_text(text, id_="x", title="Another", metadata={}).fingerprint
+    assert document.fingerprint != arrivals.read_text(text, id_="x", title="Another", metadata={}).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -53,52 +53,52 @@ def test_a_title_is_the_best_there_is(intake: Intake, text: str, given: dict[str
     ],
 )
 def test_permissions_come_from_the_metadata_else_from_the_head(
-    intake: Intake, said: str | None, brought: object, readers: tuple[str, ...] | None
+    arrivals: Arrivals, said: str | None, brought: object, readers: tuple[str, ...] | None
 ) -> None:
     text = GAUGE if said is None else f"---\nreaders: {said}\n---\n{GAUGE}"
     metadata = {} if brought is None else {"Readers": brought}
-    document = intake.read_text(text, metadata=metadata)
+    document = arrivals.read_text(text, metadata=metadata)
     assert document.readers == readers
     assert "readers" not in map(str.lower, document.metadata)
 
 
-def test_a_text_whose_head_does_not_say_its_readers_so_that_they_are_understood_is_refused(intake: Intake) -> None:
+def test_a_text_whose_head_does_not_say_its_readers_so_that_they_are_understood_is_refused(arrivals: Arrivals) -> None:
     with pytest.raises(UnreadableDocumentError) as caught:
-        intake.read_text("---\nreaders: {a: [\n---\ntext", metadata={})
+        arrivals.read_text("---\nreaders: {a: [\n---\ntext", metadata={})
     assert caught.value.kind == "permissions"
 
 
-def test_threads_get_each_their_own_document(intake: Intake) -> None:
+def test_threads_get_each_their_own_document(arrivals: Arrivals) -> None:
     ready = threading.Barrier(4)
 
     def read(number: int) -> str:
         ready.wait(30)
-        return intake.read_text(f"text of {number}", id_=f"d{number}", metadata={}).text
+        return arrivals.read_text(f"text of {number}", id_=f"d{number}", metadata={}).text
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(read, range(4))) == [f"text of {n}" for n in range(4)]
 
 
 def test_a_text_that_outgrows_its_limits_costs_nobody_else_anything(tmp_path: Path) -> None:
-    intake = Intake(tmp_path, Limits(output_bytes=2_000))
+    arrivals = Arrivals(tmp_path, Limits(output_bytes=2_000))
     try:
         with pytest.raises(UnreadableDocumentError) as caught:
-            intake.read_text("word " * 1_000, metadata={})
+            arrivals.read_text("word " * 1_000, metadata={})
         assert caught.value.kind == "too_large"
-        assert intake.read_text("word", metadata={}).text == "word"
+        assert arrivals.read_text("word", metadata={}).text == "word"
         assert list(tmp_path.iterdir()) == []
     finally:
-        intake.close()
+        arrivals.close()
     with pytest.raises(RuntimeError):
-        intake.read_text("word", metadata={})
+        arrivals.read_text("word", metadata={})
 
 
 @pytest.mark.parametrize("id_", ["", " a", "a\nb", "a/../b", ".", "x" * 501, "a\u202eb"])
-def test_ids_that_no_address_could_name_are_refused(intake: Intake, id_: str) -> None:
+def test_ids_that_no_address_could_name_are_refused(arrivals: Arrivals, id_: str) -> None:
     with pytest.raises(DocumentError, match="id is"):
-        intake.read_text(GAUGE, id_=id_, metadata={})
+        arrivals.read_text(GAUGE, id_=id_, metadata={})
     with pytest.raises(DocumentError, match=r"id is|`source` is"):
-        intake.read_file("a.md", b"x", metadata={"source": id_})
+        arrivals.read_file("a.md", b"x", metadata={"source": id_})
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_ids_that_no_address_could_name_are_refused(intake: Intake, id_: str) ->
         ({"source": ""}, "`source` is ''"),
     ],
 )
-def test_metadata_that_no_fact_can_hold_is_refused(intake: Intake, metadata: dict[str, Any], named: str) -> None:
+def test_metadata_that_no_fact_can_hold_is_refused(arrivals: Arrivals, metadata: dict[str, Any], named: str) -> None:
     with pytest.raises(DocumentError, match=named):
-        intake.read_text(GAUGE, metadata=metadata)
+        arrivals.read_text(GAUGE, metadata=metadata)
     with pytest.raises(DocumentError, match=named):
-        intake.read_file("a.pdf", b"x", metadata=metadata)
+        arrivals.read_file("a.pdf", b"x", metadata=metadata)
 
 
 @pytest.mark.parametrize(
@@ -142,17 +142,19 @@ def test_metadata_that_no_fact_can_hold_is_refused(intake: Intake, metadata: dic
     ],
 )
 def test_what_cannot_be_read_is_a_typed_error_under_its_own_name(
-    intake: Intake, filename: str, data: bytes, kind: str
+    arrivals: Arrivals, filename: str, data: bytes, kind: str
 ) -> None:
     with pytest.raises(UnreadableDocumentError) as caught:
-        intake.read_file(filename, data, metadata={})
+        arrivals.read_file(filename, data, metadata={})
     assert caught.value.kind == kind
     assert filename.rpartition("/")[2] in str(caught.value)
 
 
-def test_no_trace_of_a_private_file_name_is_in_any_document(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.intake.secrets.token_hex", lambda _: "tellingname")
+def test_no_trace_of_a_private_file_name_is_in_any_document(
+    arrivals: Arrivals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.arrivals.secrets.token_hex", lambda _: "tellingname")
     for suffix, data in {
         ".py": b"x = 1\n", ".csv": b"a,b\n1,2\n", ".html": b"<p>hello</p>", ".jsonl": b'{"a": 1}\n{"a": 2}\n',
     }.items():  # fmt: skip
-        assert "tellingname" not in repr(intake.read_file(f"name{suffix}", data, metadata={}))
+        assert "tellingname" not in repr(arrivals.read_file(f"name{suffix}", data, metadata={}))

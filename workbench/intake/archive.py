@@ -2,7 +2,8 @@
 
 `manifest.json` says what the other member is, its size and its SHA-256; `collection.sqlite` is the database. Reading
 takes the file for a stranger's: names, sizes and places come from a short list, and hashes before anything is opened.
-What the database says is judged by `inspection.py`. No signature: who made the file is for its receiver to know.
+What the database is made of is judged by `database.py`, what it says by `knowledge/inspection.py`.
+No signature: who made the file is for its receiver to know.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ MAX_MEMBERS = 1_000
 MAX_METADATA_CHARACTERS = 64_000
 
 
-class Intake:
+class Arrivals:
     """Makes documents, one at a time or in several threads. Close it to end its child."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:

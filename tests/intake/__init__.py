@@ -1,0 +1,1 @@
+"""The gate: honest and hostile folders, files and archives."""

@@ -7,10 +7,10 @@ not repeat them. Parsing, cutting, embedding, indexing and searching are other r
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -20,19 +20,17 @@ from workbench.contracts import Embedder, Reranker, TokenOffsets
 from workbench.corpus import (
     FactRules,
     SourceFile,
-    apply_facts,
     check_matched,
     chunk_documents,
     cutter_version,
     match_ids,
-    read_files,
     reader_version,
     scan_folder,
 )
 from workbench.errors import ConfigError, EmptyCorpusError, StaleIndexError
 from workbench.knowledge import Change, Collection, FileMark, UpdateReport, read_stamps
 from workbench.locking import hold_writer_lock
-from workbench.mirroring import SyncPlan, compare_files
+from workbench.mirroring import SyncPlan, compare_files, read_changes
 from workbench.models import CrossEncoderReranker, SentenceEmbedder, built_by, choose_device_and_dtype, find_model
 from workbench.retrieval import Pipeline, build_pipeline
 from workbench.runs import fingerprint, write_atomically
@@ -254,7 +252,17 @@ class Library:
         marks = self.collection.file_marks()
         gone = [*plan.removed, *(old for old, _ in plan.moved)]
         lost: list[Change] = []
-        with closing(self._changes(plan.to_read, rules, marks, lost, on_progress)) as changes:
+        with closing(
+            read_changes(
+                plan.to_read,
+                rules,
+                marks,
+                lost,
+                reader=self._reader,
+                limits=self.config.limits,
+                on_progress=on_progress,
+            )
+        ) as changes:
             update = self._apply(changes, gone=gone, removed=_documents_of(gone, marks))
         if lost:  # last, since only reading tells which; until then the old marks stay, for a resumed sync
             files = [change.file.path for change in lost if change.file is not None]
@@ -331,29 +339,6 @@ class Library:
         """What a file's document depends on beside its bytes."""
         said = [(rule.path, rule.facts, rule.readers) for rule in rules.matching(file.id)]
         return fingerprint(reader_version(), self.cutting, said)
-
-    def _changes(
-        self,
-        files: Sequence[SourceFile],
-        rules: FactRules,
-        marks: Mapping[str, FileMark],
-        lost: list[Change],
-        on_progress: Progress | None,
-    ) -> Generator[Change, None, None]:
-        """Yield what becomes of each file; one that had a document and is readable no more goes into `lost` instead."""
-        with closing(read_files(files, limits=self.config.limits)) as outcomes:
-            for file, outcome in zip(files, outcomes, strict=True):
-                mark = partial(FileMark, file.id, file.sha256, file.size, self._reader(file, rules))
-                if isinstance(outcome, Document):
-                    yield Change(apply_facts(outcome, rules), mark(outcome.id))
-                else:
-                    failed = Change(None, mark(None, outcome.kind, outcome.reason))
-                    if file.id in marks and marks[file.id].document_id is not None:
-                        lost.append(failed)
-                    else:
-                        yield failed
-                if on_progress is not None:
-                    on_progress(file)
 
     # Loaded when it is called, not before: a sync that changes nothing needs no model.
     def _embed(self, texts: Sequence[str]) -> Float32:

@@ -1,15 +1,19 @@
-"""What a sync has to do, told by the files' bytes alone: which are new, changed, moved, gone. Nothing is parsed here.
+"""What a sync has to do, told by the files' bytes alone: which are new, changed, moved, gone; and what becomes of each.
 
 Beside `library.py` on the same floor, which carries the plan out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
-from workbench.corpus import RETRIED_KINDS, SourceFile
-from workbench.knowledge import FileMark
+from workbench.config import Limits
+from workbench.corpus import RETRIED_KINDS, FactRules, SourceFile, apply_facts, read_files
+from workbench.knowledge import Change, FileMark
+from workbench.types import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,34 @@ def match_moves(added: Sequence[SourceFile], vanished: Mapping[str, FileMark]) -
         if vanished[path].document_id is not None:
             waiting.setdefault(vanished[path].sha256, []).append(path)
     return {waiting[file.sha256].pop(): file.id for file in added if file.sha256 and waiting.get(file.sha256)}
+
+
+def read_changes(
+    files: Sequence[SourceFile],
+    rules: FactRules,
+    marks: Mapping[str, FileMark],
+    lost: list[Change],
+    *,
+    reader: Callable[[SourceFile, FactRules], str],
+    limits: Limits,
+    on_progress: Callable[[SourceFile], None] | None,
+) -> Generator[Change, None, None]:
+    """Yield what becomes of each file; one that had a document and is readable no more goes into `lost` instead.
+
+    Args:
+        reader: what a file's document depends on beside its bytes.
+        on_progress: called with each file that was read.
+    """
+    with closing(read_files(files, limits=limits)) as outcomes:
+        for file, outcome in zip(files, outcomes, strict=True):
+            mark = partial(FileMark, file.id, file.sha256, file.size, reader(file, rules))
+            if isinstance(outcome, Document):
+                yield Change(apply_facts(outcome, rules), mark(outcome.id))
+            else:
+                failed = Change(None, mark(None, outcome.kind, outcome.reason))
+                if file.id in marks and marks[file.id].document_id is not None:
+                    lost.append(failed)
+                else:
+                    yield failed
+            if on_progress is not None:
+                on_progress(file)

@@ -1,7 +1,10 @@
 """The engine against the generator it runs over: the same tokens whatever the company, and the rules of its queue."""
 
+import gc
+import random
 import threading
 import time
+import weakref
 from itertools import product
 
 import pytest
@@ -328,6 +331,41 @@ def test_closing_gives_up_what_does_not_end_in_time(generator: LocalGenerator) -
     engine.close(drain_seconds=0.1)
     assert time.monotonic() - started < 5
     assert all(isinstance(listener.error(), GivenUpError) for listener in held)
+
+
+def test_random_cancels_and_deadlines_leave_nothing_behind(generator: LocalGenerator) -> None:
+    no_end(generator)
+    prompts, dice = make_prompts(generator.tokenizer), random.Random(4)
+    expected = generator.generate([prompts[1]], adapter="whole", max_new_tokens=20)[0]
+    engine = ContinuousEngine(generator, slots=4, queue=500, context_tokens=2000, chunk_tokens=16)
+    listeners, tickets = [], []
+    for _ in range(500):
+        listener = Listener()
+        listeners.append(listener)
+        ticket = engine.submit(
+            dice.choice(prompts),
+            adapter=dice.choice((None, "reader", "whole", "dora")),
+            sampling=Sampling(dice.choice((1, 5, FOREVER))),
+            deadline=time.monotonic() + dice.choice((0.5, 60.0)),
+            on_event=listener,
+        )
+        tickets.append(ticket)
+        if dice.random() < 0.7:
+            dice.choice(tickets).cancel()
+        time.sleep(dice.choice((0, 0, 0.002)))
+    for ticket in tickets:
+        ticket.cancel()
+    for listener in listeners:
+        assert listener.done.wait(30)
+        assert sum(not isinstance(event, Piece) for event in listener.events) == 1
+    assert (engine.load.running, engine.load.waiting) == (0, 0)
+    assert ask(engine, prompts[1], "whole", max_new_tokens=20).wait().text == expected.text
+    watched = [weakref.ref(ticket) for ticket in tickets]
+    del tickets, ticket
+    engine.close(drain_seconds=1)
+    gc.collect()
+    assert engine._batch.n_bytes == 0
+    assert not [ticket for ticket in watched if ticket() is not None]
 
 
 def test_an_idle_engine_uses_no_processor(engine: ContinuousEngine, generator: LocalGenerator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -52,6 +53,7 @@ def _read_pieces() -> list[Hit]:
 def load(model_name: str, dtype: torch.dtype, *, adapters: int, folder: Path) -> LocalGenerator:
     """Load a generator with random adapters of rank 16 on all linear layers; no token ends an answer."""
     installed = find_model(model_name, kind="generator")
+    model: Any
     model, plain = load_generator(installed, device="cpu", dtype=dtype)
     tokenizer = HfChatTokenizer(plain, name=model_name)
     names = [f"adapter_{number}" for number in range(adapters)]
@@ -64,9 +66,7 @@ def load(model_name: str, dtype: torch.dtype, *, adapters: int, folder: Path) ->
     return generator
 
 
-def _save_adapter(
-    model: object, tokenizer: HfChatTokenizer, folder: Path, *, name: str, base: str, seed: int
-) -> object:
+def _save_adapter(model: Any, tokenizer: HfChatTokenizer, folder: Path, *, name: str, base: str, seed: int) -> Any:
     """Save an adapter with small random weights; return the bare model."""
     torch.manual_seed(seed)
     config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")

@@ -139,17 +139,14 @@ class Step:
         # The heads that share keys stand where queries of one head would: no copy of the keys.
         grouped = query.transpose(0, 1).reshape(n, kept.shape[2], -1, size)
         if self._row_by_row:
-            read = torch.cat(
-                [
-                    scaled_dot_product_attention(
-                        grouped[row : row + 1], *kept[:, row : row + 1, :, : length + 1], scale=scale
-                    )
-                    for row, length in enumerate(self.slots.lengths[:n])
-                ]
-            )
+            reads = []
+            for row, length in enumerate(self.slots.lengths[:n]):
+                keys, values = kept[:, row : row + 1, :, : length + 1]
+                reads.append(scaled_dot_product_attention(grouped[row : row + 1], keys, values, scale=scale))
+            read = torch.cat(reads)
         else:
-            longest = max(self.slots.lengths[:n]) + 1
-            read = scaled_dot_product_attention(grouped, *kept[..., :longest, :], attn_mask=self._mask, scale=scale)
+            keys, values = kept[..., : max(self.slots.lengths[:n]) + 1, :]
+            read = scaled_dot_product_attention(grouped, keys, values, attn_mask=self._mask, scale=scale)
         return read.reshape(n, n_heads, size)
 
 

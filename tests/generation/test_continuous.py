@@ -1,7 +1,10 @@
 """The engine against the generator it runs over: the same tokens whatever the company, and the rules of its queue."""
 
+import gc
+import random
 import threading
 import time
+import weakref
 from itertools import product
 
 import pytest
@@ -154,14 +157,14 @@ def test_a_cancelled_answer_leaves_within_a_step_and_the_others_are_as_without_i
     no_end(generator)
     prompts = make_prompts(generator.tokenizer)
     expected = generator.generate([prompts[1]], adapter="reader", max_new_tokens=60)[0]
-    listener = Listener()
     begun = threading.Event()
+    listener = Listener(lambda event: begun.set())
     ticket = engine.submit(
         prompts[0],
         adapter=None,
         sampling=Sampling(FOREVER),
         deadline=time.monotonic() + 60,
-        on_event=lambda event: (listener(event), begun.set())[0],
+        on_event=listener,
     )
     other = ask(engine, prompts[1], "reader", max_new_tokens=60)
     assert begun.wait(30)
@@ -229,8 +232,8 @@ def test_a_seed_gives_the_same_answer_again_and_another_gives_another(
     no_end(generator)
     prompt = long_prompt(generator)
 
-    def draw(seed: int | None, **more: float) -> str:
-        return ask(engine, prompt, max_new_tokens=30, temperature=8.0, seed=seed, **more).wait().text
+    def draw(seed: int | None, top_p: float = 1.0) -> str:
+        return ask(engine, prompt, max_new_tokens=30, temperature=8.0, seed=seed, top_p=top_p).wait().text
 
     assert draw(5) == draw(5)
     assert len({draw(5), draw(6), draw(None), draw(None)}) == 4
@@ -296,12 +299,11 @@ def test_another_thread_may_borrow_the_generator_and_replace_an_adapter(
     with engine.exclusive() as lent:
         n_events = len(base.events)
         late = ask(engine, prompt, seconds=0.1)
-        alone = lent.generate([prompt], adapter="reader", max_new_tokens=20)[0]
         assert isinstance(late.error(), DeadlineError)
         assert len(base.events) == n_events
-        folder = lent.adapters["reader"].folder
-        lent.load_adapter("second", folder)
-        lent.adapters["reader"] = lent.adapters["second"]
+        lent.load_adapter("reader", lent.adapters["whole"].folder)
+        lent.load_adapter("second", lent.adapters["dora"].folder)
+        alone = lent.generate([prompt], adapter="reader", max_new_tokens=20)[0]
     assert isinstance(answering.error(), GivenUpError)
     assert ask(engine, prompt, "reader", max_new_tokens=20).wait().text == alone.text
     assert ask(engine, prompt, "second", max_new_tokens=4).wait()
@@ -328,6 +330,41 @@ def test_closing_gives_up_what_does_not_end_in_time(generator: LocalGenerator) -
     engine.close(drain_seconds=0.1)
     assert time.monotonic() - started < 5
     assert all(isinstance(listener.error(), GivenUpError) for listener in held)
+
+
+def test_random_cancels_and_deadlines_leave_nothing_behind(generator: LocalGenerator) -> None:
+    no_end(generator)
+    prompts, dice = make_prompts(generator.tokenizer), random.Random(4)
+    expected = generator.generate([prompts[1]], adapter="whole", max_new_tokens=20)[0]
+    engine = ContinuousEngine(generator, slots=4, queue=500, context_tokens=2000, chunk_tokens=16)
+    listeners, tickets = [], []
+    for _ in range(500):
+        listener = Listener()
+        listeners.append(listener)
+        ticket = engine.submit(
+            dice.choice(prompts),
+            adapter=dice.choice((None, "reader", "whole", "dora")),
+            sampling=Sampling(dice.choice((1, 5, FOREVER))),
+            deadline=time.monotonic() + dice.choice((0.5, 60.0)),
+            on_event=listener,
+        )
+        tickets.append(ticket)
+        if dice.random() < 0.7:
+            dice.choice(tickets).cancel()
+        time.sleep(dice.choice((0, 0, 0.002)))
+    for ticket in tickets:
+        ticket.cancel()
+    for listener in listeners:
+        assert listener.done.wait(30)
+        assert sum(not isinstance(event, Piece) for event in listener.events) == 1
+    assert (engine.load.running, engine.load.waiting) == (0, 0)
+    assert ask(engine, prompts[1], "whole", max_new_tokens=20).wait().text == expected.text
+    watched = [weakref.ref(ticket) for ticket in tickets]
+    del tickets, ticket
+    engine.close(drain_seconds=1)
+    gc.collect()
+    assert engine._batch.n_bytes == 0
+    assert not [ticket for ticket in watched if ticket() is not None]
 
 
 def test_an_idle_engine_uses_no_processor(engine: ContinuousEngine, generator: LocalGenerator) -> None:

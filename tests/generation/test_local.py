@@ -171,3 +171,20 @@ def test_an_adapter_that_acts_from_the_question_is_not_merged(tmp_path: Path) ->
     generator, _ = make_generator()
     with pytest.raises(MergeError, match="not mergeable: acts from the question on"):
         generator.load_adapter("reader", train_tiny(tmp_path), merge=True)
+
+
+def test_an_adapter_of_a_name_that_is_loaded_replaces_it_and_what_it_read(tmp_path: Path) -> None:
+    first = train_tiny(tmp_path / "first", **LOUD, acts_from="prompt")
+    second = train_tiny(tmp_path / "second", **LOUD | {"epochs": 12}, acts_from="prompt")
+    scores = []
+    for folder in (first, second):
+        generator, tokenizer = make_generator()
+        generator.load_adapter("reader", folder)
+        scores.append(generator.score(make_prompts(tokenizer), ["teal"] * 3, adapter="reader"))
+    assert scores[0] != pytest.approx(scores[1], abs=1e-3)
+    generator, tokenizer = make_generator()
+    for folder, expected, merge in ((first, scores[0], True), (second, scores[1], False), (first, scores[0], False)):
+        generator.load_adapter("reader", folder, merge=merge)
+        found = generator.score(make_prompts(tokenizer), ["teal"] * 3, adapter="reader")
+        assert found == pytest.approx(expected, abs=1e-3 if merge else 1e-6)
+    generator.score(make_prompts(tokenizer), ["teal"] * 3, adapter=None)

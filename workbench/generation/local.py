@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.generation.decode import decode_greedily, score_continuations
-from workbench.models.adapters import adapter_active, attach_adapter, detach_adapters, read_adapter
+from workbench.models.adapters import adapter_active, attach_adapter, detach_adapter, detach_adapters, read_adapter
 from workbench.models.chat import HfChatTokenizer
 from workbench.models.merging import merged, refuse_unmergeable
 from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefix, read_clock
@@ -45,6 +45,8 @@ class LocalGenerator:
     def load_adapter(self, name: str, folder: Path, *, merge: bool = False) -> None:
         """Make an adapter available under `name`; `merge`: it answers from inside the base's weights, as if served so.
 
+        One of this name that is loaded already is replaced, and what it had read is forgotten.
+
         Raises:
             AdapterMismatchError: another base or template.
             MergeError: it is to be merged, but acts from the question on.
@@ -54,8 +56,11 @@ class LocalGenerator:
         )
         if merge:
             refuse_unmergeable(adapter)
-            self._to_merge.add(name)
         self._take_out()
+        if name in self.adapters:
+            self._unload(name)
+        if merge:
+            self._to_merge.add(name)
         self._model = attach_adapter(self._model, adapter).eval()
         self.adapters[name] = adapter
 
@@ -63,6 +68,12 @@ class LocalGenerator:
     def model(self) -> Any:
         """The base model, below PEFT's wrapper once an adapter was loaded."""
         return self._model
+
+    def _unload(self, name: str) -> None:
+        detach_adapter(self._model, name)
+        del self.adapters[name]
+        self._to_merge.discard(name)
+        self.prefixes.forget(name)
 
     def release(self) -> Any:
         """Take all adapters off, forget the prefixes, and return the bare model."""

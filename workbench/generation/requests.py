@@ -29,7 +29,7 @@ class Stage(Enum):
     OVER = auto()  # its last event was sent
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Request:
     """Implements `contracts.Ticket`. All but `cancel` is the engine thread's."""
 

@@ -7,6 +7,7 @@ which chat template, where it acts from, what it was trained on.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,13 @@ def _attach(model: Any, adapter: Adapter) -> Any:
             f"{adapter.folder}: weights are missing, the first is {result.missing_keys[0]}; train it again"
         )
     return model
+
+
+def detach_adapter(model: Any, name: str) -> None:
+    """Take one adapter off a PEFT model; which one is active afterwards is left to whoever switches the next one on."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=f"Adapter {re.escape(name)} was active which is now deleted")
+        model.delete_adapter(name)
 
 
 def detach_adapters(model: Any) -> Any:

@@ -29,7 +29,7 @@ class _MixedLinear(Linear):
 
     def forward(self, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
         """Return the layer's output, shape (..., O)."""
-        base = self.base_layer
+        base: Any = self.base_layer
         out = torch.nn.functional.linear(x, base.weight, base.bias)
         return self.mixing.add_products(self, x, out)
 
@@ -39,7 +39,7 @@ class LoraMixer:
 
     def __init__(self, model: Any) -> None:
         """Look the layers over; make another mixer when adapters were loaded or taken off."""
-        self._layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+        self._layers: list[Any] = [module for module in model.modules() if isinstance(module, LoraLayer)]
         names = set(getattr(model, "peft_config", ()))
         if any(isinstance(module, AuxiliaryTrainingWrapper) for module in model.modules()):
             names = set()  # whole layers of their own, which belong to no low-rank product

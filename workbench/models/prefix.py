@@ -135,6 +135,12 @@ class PrefixStore:
             self._disk.put(key, prefix.states)
         return prefix
 
+    def forget(self, owner: str) -> None:
+        """Drop what adapter `owner` read: another one takes its name. What lies on disk is not looked at."""
+        assert self._disk is None
+        for key in [key for key in self._held if key[0] == owner]:
+            self.n_bytes -= self._held.pop(key).n_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class PrefixedBatch:

@@ -1,0 +1,1 @@
+"""What scripts/bench_serving.py is made of."""

@@ -79,6 +79,16 @@ def test_a_planted_change_is_found_in_nine_logs_of_ten(
     assert sum(found) >= 18
 
 
+def test_test_questions_that_are_unlike_the_training_ones_by_design_are_no_drift() -> None:
+    halves = np.array([1 / 6] * 6 + [0.0] * 6), np.array([0.0] * 6 + [1 / 6] * 6)
+    found = 0
+    for seed in range(40):
+        draw = np.random.default_rng([seed, 8])
+        split = {"training": topics(draw, 100, halves[0]), "evaluation": topics(draw, 80, halves[1])}
+        found += bool(alarms(a_log(seed, logged=topics(draw, 60, halves[1]), **split)))
+    assert found <= 6  # 40 reports at 5 %: more than 6 in 1 of 300
+
+
 def test_a_change_for_the_better_is_no_alarm() -> None:
     draw = np.random.default_rng(3)
     better = {

@@ -109,7 +109,7 @@ def test_too_few_questions_say_how_many_are_needed_and_that_many_are_enough() ->
         assert few[name].state is State.TOO_FEW, name
         assert few[name].n == 12
         assert few[name].needed is not None and few[name].needed > 12
-    checks = judge(a_log(1, n=1500, m=1500), MonitoringConfig(permutations=99, most_compared=150)).checks
+    checks = judge(a_log(1, n=1500, m=1500), MonitoringConfig(permutations=119, most_compared=150)).checks
     assert {check.state for check in checks} == {State.QUIET}
     assert all(check.needed is not None and check.n >= check.needed for check in checks)
 
@@ -136,6 +136,12 @@ def test_nothing_logged_and_nothing_measured_is_nothing_to_compare() -> None:
     assert states["drift_evaluation"] is State.TOO_FEW
     assert states["scores"] is State.TOO_FEW
     assert states["feedback"] is State.NOTHING
+
+
+def test_permutations_too_few_for_an_alarm_are_refused() -> None:
+    with pytest.raises(ValueError, match="smallest p over 6 checks is 0.006, .*set permutations: 5999 or more"):
+        MonitoringConfig(false_alarms=0.001)
+    assert MonitoringConfig(false_alarms=0.001, permutations=5999)
 
 
 def test_a_question_asked_again_counts_once() -> None:

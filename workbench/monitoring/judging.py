@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from workbench.config import MonitoringConfig
+from workbench.config.monitoring import MOST_CHECKS
 from workbench.monitoring.drift import EXPECTED, Drift, compare_questions, compare_reach, distinct, draw_rows
 from workbench.monitoring.findings import Action, Advice, Check, Figure, Staleness, State
 from workbench.monitoring.rates import (
@@ -91,7 +92,7 @@ class Judged:
 
 def judge(evidence: Evidence, config: MonitoringConfig) -> Judged:
     """Make every check and decide which raise an alarm."""
-    error = config.false_alarms / (5 + (evidence.earlier is not None))  # what Holm leaves the last at worst
+    error = config.false_alarms / (MOST_CHECKS - (evidence.earlier is None))  # what Holm leaves the last at worst
     logged = distinct(evidence.logged)
     measured = _compare(evidence.evaluation, logged, evidence.seed, config)
     reach = _compare_reach(evidence, logged, config)

@@ -33,7 +33,8 @@ def test_no_share_of_nothing_and_one_of_none_is_not_certain() -> None:
     assert share(0, 0) is None
     none = share(0, 20)
     assert none is not None and none.high is not None
-    assert (none.value, none.low) == (0.0, pytest.approx(0.0, abs=1e-12))
+    assert none.value == 0.0
+    assert none.low == pytest.approx(0.0, abs=1e-12)
     z2 = 1.959964**2
     assert none.high == pytest.approx(z2 / (20 + z2), abs=1e-6)  # Wilson's bound for 0 of n
 

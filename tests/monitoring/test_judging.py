@@ -1,6 +1,7 @@
 """By simulation: logs like what was measured raise few alarms, planted changes are found, and too few is told."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,15 @@ CONFIG = MonitoringConfig(permutations=199)
 CENTRES = np.random.default_rng(0).normal(size=(12, 16))
 
 
-def topics(draw: np.random.Generator, n: int, weights: np.ndarray | None = None) -> Float32:
+def topics(draw: np.random.Generator, n: int, weights: np.ndarray[Any, Any] | None = None) -> Float32:
     """Questions on twelve topics: unit vectors around twelve centres."""
     chosen = draw.choice(len(CENTRES), size=n, p=weights)
     rows = CENTRES[chosen] + 0.6 * draw.normal(size=(n, CENTRES.shape[1]))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    units: Float32 = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return units
 
 
-def a_log(seed: int, *, n: int = 120, m: int = 150, **changes: object) -> Evidence:
+def a_log(seed: int, *, n: int = 120, m: int = 150, **changes: Any) -> Evidence:
     """A log on which nothing changed; `changes` replace parts of it."""
     draw = np.random.default_rng([seed, 77])
     same = {
@@ -39,7 +41,7 @@ def a_log(seed: int, *, n: int = 120, m: int = 150, **changes: object) -> Eviden
         ],
         "seed": seed,
     }
-    return Evidence(**(same | changes))  # type: ignore[arg-type]
+    return Evidence(**(same | changes))
 
 
 def alarms(evidence: Evidence) -> set[str]:
@@ -73,10 +75,23 @@ SKEWED = np.array([0.3, 0.2, 0.1, *[0.4 / 9] * 9])
     ids=["other topics", "unlike all", "since a day", "worse passages", "more refusals", "less liked"],
 )
 def test_a_planted_change_is_found_in_nine_logs_of_ten(
-    planted: Callable[[np.random.Generator], dict[str, object]], expected: str
+    planted: Callable[[np.random.Generator], dict[str, Any]], expected: str
 ) -> None:
     found = [expected in alarms(a_log(seed, **planted(np.random.default_rng([seed, 5])))) for seed in range(20)]
     assert sum(found) >= 18
+
+
+def test_test_questions_that_are_unlike_the_training_ones_by_design_are_no_drift() -> None:
+    halves = np.array([1 / 6] * 6 + [0.0] * 6), np.array([0.0] * 6 + [1 / 6] * 6)
+    found = 0
+    for seed in range(40):
+        draw = np.random.default_rng([seed, 8])
+        split: dict[str, Any] = {
+            "training": topics(draw, 100, halves[0]),
+            "evaluation": topics(draw, 80, halves[1]),
+        }
+        found += bool(alarms(a_log(seed, logged=topics(draw, 60, halves[1]), **split)))
+    assert found <= 6  # 40 reports at 5 %: more than 6 in 1 of 300
 
 
 def test_a_change_for_the_better_is_no_alarm() -> None:
@@ -89,7 +104,8 @@ def test_a_change_for_the_better_is_no_alarm() -> None:
     }
     checks = {check.name: check for check in judge(a_log(3, **better), CONFIG).checks}
     for name in ("scores", "refusals", "feedback"):
-        assert checks[name].p_adjusted is not None and checks[name].p_adjusted < 0.05
+        adjusted = checks[name].p_adjusted
+        assert adjusted is not None and adjusted < 0.05
         assert checks[name].state is not State.ALARM
 
 
@@ -98,8 +114,9 @@ def test_too_few_questions_say_how_many_are_needed_and_that_many_are_enough() ->
     for name in ("drift_evaluation", "drift_training", "scores", "refusals", "feedback"):
         assert few[name].state is State.TOO_FEW, name
         assert few[name].n == 12
-        assert few[name].needed is not None and few[name].needed > 12
-    checks = judge(a_log(1, n=1500, m=1500), MonitoringConfig(permutations=99, most_compared=150)).checks
+        needed = few[name].needed
+        assert needed is not None and needed > 12
+    checks = judge(a_log(1, n=1500, m=1500), MonitoringConfig(permutations=119, most_compared=150)).checks
     assert {check.state for check in checks} == {State.QUIET}
     assert all(check.needed is not None and check.n >= check.needed for check in checks)
 
@@ -126,6 +143,12 @@ def test_nothing_logged_and_nothing_measured_is_nothing_to_compare() -> None:
     assert states["drift_evaluation"] is State.TOO_FEW
     assert states["scores"] is State.TOO_FEW
     assert states["feedback"] is State.NOTHING
+
+
+def test_permutations_too_few_for_an_alarm_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"smallest p over 6 checks is 0\.006, .*set permutations: 5999 or more"):
+        MonitoringConfig(false_alarms=0.001)
+    assert MonitoringConfig(false_alarms=0.001, permutations=5999)
 
 
 def test_a_question_asked_again_counts_once() -> None:

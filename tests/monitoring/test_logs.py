@@ -32,7 +32,9 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["off", "measures", "content"])
 def test_a_mode_decides_what_reaches_the_disk(tmp_path: Path, mode: str) -> None:
     spans = ({"document_id": "secret.md", "start": 0, "end": 4},)
-    record = query(question="a secret", answer="hush", passages=spans, embedding=pack_embedding(np.ones(4)))
+    record = query(
+        question="a secret", answer="hush", passages=spans, embedding=pack_embedding(np.ones(4, dtype=np.float32))
+    )
     with QueryLog(tmp_path / "log", mode=mode) as log:  # type: ignore[arg-type]
         log.append(record)
     content = b"".join(path.read_bytes() for path in tmp_path.rglob("*.jsonl"))
@@ -107,10 +109,12 @@ def test_a_disk_that_takes_a_part_of_a_line_tears_no_other(tmp_path: Path, monke
 
 def test_threads_share_a_log(tmp_path: Path) -> None:
     with QueryLog(tmp_path, mode="content", file_bytes=4000) as log:
-        threads = [
-            threading.Thread(target=lambda first=first: [log.append(query(first + n)) for n in range(25)])
-            for first in (0, 100, 200, 300)
-        ]
+
+        def write(first: int) -> None:
+            for number in range(first, first + 25):
+                log.append(query(number))
+
+        threads = [threading.Thread(target=write, args=(first,)) for first in (0, 100, 200, 300)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from workbench.monitoring.drift import EXPECTED, compare_questions, distinct, draw_rows
+from workbench.monitoring.drift import EXPECTED, compare_questions, compare_reach, distinct, draw_rows
 from workbench.monitoring.rates import (
     adjust,
     mean,
@@ -33,7 +33,8 @@ def test_no_share_of_nothing_and_one_of_none_is_not_certain() -> None:
     assert share(0, 0) is None
     none = share(0, 20)
     assert none is not None and none.high is not None
-    assert (none.value, none.low) == (0.0, pytest.approx(0.0, abs=1e-12))
+    assert none.value == 0.0
+    assert none.low == pytest.approx(0.0, abs=1e-12)
     z2 = 1.959964**2
     assert none.high == pytest.approx(z2 / (20 + z2), abs=1e-6)  # Wilson's bound for 0 of n
 
@@ -100,6 +101,16 @@ def test_drift_is_the_energy_distance_by_hand() -> None:
     assert drift.known.tolist() == pytest.approx([0.0] * 3, abs=1e-6)
     assert drift.logged.tolist() == pytest.approx([1.0] * 3)
     assert drift.n_outlying == (0, 3)
+
+
+def test_reach_is_the_distance_to_the_training_questions_by_hand() -> None:
+    training = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
+    known = np.array([[2.0, 0.0], [1.0, 1.0], [1.0, 0.0]], dtype=np.float32)
+    logged = -training[[0, 1, 0]]
+    drift = compare_reach(training, known, logged, permutations=9999, seed=0)
+    assert drift.known.tolist() == pytest.approx([0.0, 1 - math.sqrt(0.5), 0.0], abs=1e-6)
+    assert drift.logged.tolist() == pytest.approx([1.0, 1.0, 1.0])  # the other axis is nearer than the opposite one
+    assert drift.p == pytest.approx(2 / 20, abs=0.01)  # 2 of 20 splits part the far from the near
 
 
 def test_p_is_uniform_where_nothing_differs() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import math
+
+from pydantic import Field, model_validator
 
 from workbench.config.base import Knobs
+
+MOST_CHECKS = 6  # of one report
 
 
 class MonitoringConfig(Knobs):
@@ -25,3 +29,14 @@ class MonitoringConfig(Knobs):
     )
     permutations: int = Field(999, ge=99, description="permutations behind each p of drift and trend")
     most_compared: int = Field(1000, ge=50, description="questions a side that drift is tested with, drawn by the seed")
+
+    @model_validator(mode="after")
+    def _permutations_can_raise_an_alarm(self) -> MonitoringConfig:
+        smallest = MOST_CHECKS / (self.permutations + 1)
+        if smallest > self.false_alarms:
+            needed = math.ceil(MOST_CHECKS / self.false_alarms) - 1
+            raise ValueError(
+                f"with {self.permutations} permutations the smallest p over {MOST_CHECKS} checks is {smallest:.3g}, so "
+                f"none could be at most false_alarms {self.false_alarms:g}; set permutations: {needed} or more"
+            )
+        return self

@@ -1,8 +1,8 @@
 """Batches of prompts answered by a server elsewhere that speaks OpenAI's API. No weights are loaded here.
 
-The prompts travel as messages: the server renders them by its own copy of the chat template and takes its own stop
-token. What it serves is the user's word, `model` and `adapters`; that it serves these names is checked where it lists
-them.
+The prompts travel as messages: the server renders them by its own copy of the chat template, makes tokens of the whole
+(here the part before the question is encoded apart, so a token may differ at that seam) and takes its own stop token.
+What it serves is the user's word, `model` and `adapters`; that it serves these names is checked where it lists them.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@ size and shape where both come from one distribution, with no bandwidth to choos
 samples grow. Sources: Székely and Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018; (1 + hits) / (1 + drawn):
 Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585.
 
+Against the questions that were trained on it is not asked whether the logged ones are like them (a test split of new
+documents never is, by design) but whether they lie farther from them than the questions measured with do.
+
 How far: the share of the logged questions that lie farther from every known question than 95 % of the known ones lie
 from each other. 5 % are expected; the excess has Newcombe's interval, both samples' spread in it.
 """
@@ -24,7 +27,7 @@ BLOCK = 2**22  # entries of a block of draws
 
 
 class Drift(NamedTuple):
-    """p of "one distribution"; the distances to the nearest known question, known ones to others than themselves."""
+    """p of "nothing changed", and the cosine distances behind it, each to the nearest known question but itself."""
 
     p: float
     known: Float64  # (M,)
@@ -74,6 +77,28 @@ def compare_questions(known: Float32, logged: Float32, *, permutations: int, see
     apart = 1 - cosines  # cosine distances, in [0, 2]
     np.fill_diagonal(apart, np.inf)
     return Drift(p, apart[:m, :m].min(axis=1), apart[m:, :m].min(axis=1))
+
+
+def compare_reach(training: Float32, evaluation: Float32, logged: Float32, *, permutations: int, seed: int) -> Drift:
+    """Compare how far two samples lie from the questions that were trained on: means of the distance to the nearest.
+
+    p permutes who was logged, so it is exact whatever the training questions are.
+
+    Args:
+        training: shape (T, D), rows not 0; T >= 1.
+        evaluation: shape (M, D); M >= 1; `known` of the result.
+        logged: shape (N, D); N >= 1.
+    """
+    taught, known, asked = (
+        rows.astype(np.float64) / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (training, evaluation, logged)
+    )
+    before, now = (np.maximum(1 - (rows @ taught.T).max(axis=1), 0.0) for rows in (known, asked))
+    values = np.concatenate([before, now])
+    draw = np.random.default_rng([seed, 4])
+    sums = np.array([draw.permutation(values)[: len(before)].sum() for _ in range(permutations)])
+    observed, middle = before.sum(), len(before) * values.mean()
+    hits = int((abs(sums - middle) >= abs(observed - middle) - 1e-12).sum())
+    return Drift((1 + hits) / (1 + permutations), before, now)
 
 
 def _permutation_p(distances: Float64, m: int, *, permutations: int, seed: int) -> float:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from workbench.config import MonitoringConfig
-from workbench.monitoring.drift import EXPECTED, Drift, compare_questions, distinct, draw_rows
+from workbench.config.monitoring import MOST_CHECKS
+from workbench.monitoring.drift import EXPECTED, Drift, compare_questions, compare_reach, distinct, draw_rows
 from workbench.monitoring.findings import Action, Advice, Check, Figure, Staleness, State
 from workbench.monitoring.rates import (
     adjust,
@@ -35,6 +36,10 @@ from workbench.types import Float32
 ENERGY = (
     "energy distance of embeddings, permuted (Székely and Rizzo 2013); share farther from every known question than "
     "95 % of these from each other, Newcombe's interval"
+)
+REACH = (
+    "mean distance to the nearest question trained on, of those logged and those measured with, permuted; share "
+    "farther than 95 % of those measured with, Newcombe's interval"
 )
 WELCH = "means of the best score, Welch's test and interval"
 FISHER = "shares, Wilson's intervals; their difference, Newcombe's interval, Fisher's exact p"
@@ -87,19 +92,22 @@ class Judged:
 
 def judge(evidence: Evidence, config: MonitoringConfig) -> Judged:
     """Make every check and decide which raise an alarm."""
-    error = config.false_alarms / (5 + (evidence.earlier is not None))  # what Holm leaves the last at worst
+    error = config.false_alarms / (MOST_CHECKS - (evidence.earlier is None))  # what Holm leaves the last at worst
     logged = distinct(evidence.logged)
-    drifts = [
-        ("drift_evaluation", "questions asked, against those measured with", evidence.evaluation),
-        ("drift_training", "questions asked, against those trained on", evidence.training),
+    measured = _compare(evidence.evaluation, logged, evidence.seed, config)
+    reach = _compare_reach(evidence, logged, config)
+    checks = [
+        _drift_check("drift_evaluation", "questions asked, against those measured with", measured, config, error),
+        _drift_check("drift_training", "their distance from those trained on", reach, config, error),
     ]
     if evidence.earlier is not None:
-        drifts.append(("drift_earlier", "questions asked, against those asked earlier", evidence.earlier))
-    compared = [_compare(known, logged, evidence.seed, config) for _, _, known in drifts]
-    checks = [_drift_check(*drift[:2], one, config, error) for drift, one in zip(drifts, compared, strict=True)]
+        before = _compare(evidence.earlier, logged, evidence.seed, config)
+        checks.append(
+            _drift_check("drift_earlier", "questions asked, against those asked earlier", before, config, error)
+        )
     checks += [_score_check(evidence, config, error), _refusal_check(evidence, config, error)]
     checks.append(_feedback_check(evidence, config, error))
-    return Judged(_decide(checks, config.false_alarms), compared[0].drift)
+    return Judged(_decide(checks, config.false_alarms), measured.drift)
 
 
 def advise(
@@ -181,12 +189,24 @@ def _compare(known: Float32, logged: Float32, seed: int, config: MonitoringConfi
     return Compared(len(known), len(logged), drift)
 
 
+def _compare_reach(evidence: Evidence, logged: Float32, config: MonitoringConfig) -> Compared:
+    training, evaluation = distinct(evidence.training), distinct(evidence.evaluation)
+    if not len(training):
+        return Compared(0, len(logged), None)
+    if min(len(evaluation), len(logged)) < 2:
+        return Compared(len(evaluation), len(logged), None)
+    sides = [draw_rows(rows, config.most_compared, seed=evidence.seed) for rows in (evaluation, logged)]
+    drift = compare_reach(training, *sides, permutations=config.permutations, seed=evidence.seed)
+    return Compared(len(evaluation), len(logged), drift)
+
+
 def _drift_check(name: str, title: str, compared: Compared, config: MonitoringConfig, error: float) -> Check:
     m, n, drift = compared
+    method = REACH if name == "drift_training" else ENERGY
     needed = needed_for_share(m, EXPECTED, config.outlying_share, error=error)
     if drift is None:
         state = State.NOTHING if m < 2 else State.TOO_FEW
-        return Check(name=name, title=title, state=state, n=n, needed=needed, unit="share", method=ENERGY)
+        return Check(name=name, title=title, state=state, n=n, needed=needed, unit="share", method=method)
     outlying = drift.n_outlying
     before, now = share(outlying[0], len(drift.known)), share(outlying[1], len(drift.logged))
     assert before is not None and now is not None
@@ -201,7 +221,8 @@ def _drift_check(name: str, title: str, compared: Compared, config: MonitoringCo
         change=share_change(before, now),
         p=drift.p,
         unit="share",
-        method=ENERGY,
+        method=method,
+        alarming=name != "drift_training" or bool(drift.logged.mean() > drift.known.mean()),
     )
 
 

@@ -15,13 +15,12 @@ from pydantic import AwareDatetime, Field
 from workbench.types import Float32, Frozen, Span, StopReason
 
 Mode = Literal["off", "measures", "content"]
-FORMAT = 1
 
 
 class QueryRecord(Frozen):
     """One request and what became of it. None: it does not apply, or was not measured."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     response_id: str = Field(min_length=1)  # what feedback names
     time: AwareDatetime  # when the request came
     key: str | None = None  # the key's name, never the key
@@ -54,7 +53,7 @@ class QueryRecord(Frozen):
 class FeedbackRecord(Frozen):
     """What a reader said of one answer. The last record of a response counts."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     response_id: str = Field(min_length=1)
     time: AwareDatetime
     key: str | None = None

@@ -397,13 +397,35 @@ def test_few_libraries_stay_open(tmp_path: Path, embedder: Embedder) -> None:
         assert shelf._libraries.n_idle == 2
 
 
-def test_an_idle_library_keeps_no_deleted_text_in_the_log(shelf: CollectionShelf) -> None:
+def test_deleted_text_leaves_the_disk_though_others_have_read_and_are_reading(shelf: CollectionShelf) -> None:
+    add(shelf, "arvo", "Zanzibar quokka umbrella.")
+    add(shelf, "belka")
+    folder, stop = shelf.folder / "manuals", threading.Event()
+    with shelf._libraries.lend("manuals"):  # so that there are two, which both have seen it
+        assert ids(shelf) == {"arvo", "belka"}
+
+    def read() -> None:
+        while not stop.is_set():
+            ids(shelf)
+
+    with ThreadPoolExecutor(3) as pool:
+        reading = [pool.submit(read) for _ in range(3)]
+        shelf.delete("manuals", "arvo", scope=EVERYTHING)
+        log = folder / "collection.sqlite-wal"
+        assert not log.exists() or b"quokka" not in log.read_bytes()
+        assert b"quokka" not in (folder / "collection.sqlite").read_bytes()
+        stop.set()
+        for one in reading:
+            one.result()
+
+
+def test_an_idle_library_holds_no_snapshot(shelf: CollectionShelf) -> None:
     add(shelf, "arvo", "Zanzibar quokka umbrella.")
     assert ids(shelf) == {"arvo"}
-    shelf.delete("manuals", "arvo", scope=EVERYTHING)
-    log = shelf.folder / "manuals/collection.sqlite-wal"
-    assert not log.exists() or log.stat().st_size == 0
-    assert b"quokka" not in (shelf.folder / "manuals/collection.sqlite").read_bytes()
+    with Library.open(shelf.folder / "manuals") as other:  # another process, say
+        other.delete(["arvo"])
+        assert other.collection.events == []
+    assert ids(shelf) == set()
 
 
 def test_one_process_has_the_shelf_and_what_was_left_half_made_goes(tmp_path: Path, embedder: Embedder) -> None:

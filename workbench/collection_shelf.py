@@ -318,6 +318,8 @@ class CollectionShelf:
             raise BusyError(f"collection {name!r} has been written to for {WRITE_SECONDS:.0f} s; ask again later")
         try:
             yield
+            if self.exists(name):
+                self._libraries.empty_log(name)
         finally:
             lock.release()
 

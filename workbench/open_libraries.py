@@ -6,8 +6,8 @@ after the other. What comes back lets go of its snapshot, and sees the newest co
 
 from __future__ import annotations
 
+import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +19,7 @@ from workbench.library import Library
 from workbench.types import EVERYTHING, Found, Ranking, Scope
 
 WAIT_SECONDS = 30.0  # for one of a name's few, or for all of them to come back
+QUIET_SECONDS = 2.0  # that those who ask may be held back to empty a log
 
 
 class OpenLibraries:
@@ -51,6 +52,7 @@ class OpenLibraries:
         try:
             if library is None:
                 library = self._open(name)
+                library.collection.leaves_log = True
             try:
                 library.collection.refresh()
             except BaseException:
@@ -68,14 +70,37 @@ class OpenLibraries:
         Raises:
             BusyError: one is out for longer than anybody should wait; nothing was closed.
         """
+        with self._held_back(name, WAIT_SECONDS):
+            with self._changed:
+                while (library := self._take_idle(name)) is not None:
+                    library.close()
+            yield
+
+    def empty_log(self, name: str) -> None:
+        """Empty the log of what was written, in a moment when nobody reads: while one reads it cannot be, and grows.
+
+        Where there is no such moment soon, that is logged; the next write tries again.
+        """
+        emptied = False
+        with suppress(BusyError), self._held_back(name, QUIET_SECONDS):
+            with self._changed:
+                library = self._take_idle(name)
+            if library is not None:
+                emptied = library.collection.empty_log()
+                with self._changed:
+                    self._idle.append((name, library))
+        if not emptied:
+            logging.getLogger(__name__).warning("%s: removed text may stay in the log until the next write", name)
+
+    @contextmanager
+    def _held_back(self, name: str, seconds: float) -> Iterator[None]:
+        """Lend nobody a library of that name, from when all are back until the block has ended."""
         with self._changed:
-            self._wait(lambda: name not in self._kept, name)
+            self._wait(lambda: name not in self._kept, name, seconds)
             self._kept.add(name)
         try:
             with self._changed:
-                self._wait(lambda: not self._lent[name], name)
-                while (library := self._take_idle(name)) is not None:
-                    library.close()
+                self._wait(lambda: not self._lent[name], name, seconds)
             yield
         finally:
             with self._changed:
@@ -95,9 +120,8 @@ class OpenLibraries:
         with self._changed:
             return len(self._idle)
 
-    def _wait(self, ready: Callable[[], bool], name: str) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        if not self._changed.wait_for(ready, deadline - time.monotonic()):
+    def _wait(self, ready: Callable[[], bool], name: str, seconds: float = WAIT_SECONDS) -> None:
+        if not self._changed.wait_for(ready, seconds):
             raise BusyError(
                 f"collection {name!r} is in use by {self._lent[name]} requests for too long; ask again later"
             )

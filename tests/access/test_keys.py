@@ -176,6 +176,17 @@ def test_a_damaged_file_lets_nobody_in_and_is_not_written_over(keys: KeyStore, c
     assert path.read_bytes() == content
 
 
+def test_a_damaged_file_that_goes_away_lets_nobody_in_either(keys: KeyStore) -> None:
+    keys.create("ann", {"*": "admin"})
+    path, server = keys.folder / "keys.json", KeyStore(keys.folder)
+    path.write_bytes(b"")
+    with pytest.raises(KeyFileError, match="is damaged"):
+        server.admit(None, from_here=True)
+    path.unlink()
+    with pytest.raises(KeyFileError, match="is gone"):
+        server.admit(None, from_here=True)
+
+
 def test_a_file_mended_lets_in_again(keys: KeyStore) -> None:
     _, secret = keys.create("ann", {"*": "admin"})
     path = keys.folder / "keys.json"

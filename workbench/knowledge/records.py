@@ -7,7 +7,7 @@ neither a flipped bit nor a lost row can pass for content. Writing them is `stor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from workbench.knowledge.rows import (
 from workbench.knowledge.schema import Edition, State, read_segments_body
 from workbench.types import Chunk, Document, Float32
 
+Row = TypeVar("Row")
 EDITION_COLUMNS = "number, identity, chunks_sha256, segments, digest"
 DOCUMENT_COLUMNS = "documents.number, documents.id, source, content, facts, mark, documents.digest"
 CHUNK_COLUMNS = "chunks.row, chunks.id, documents.id, place, vector_key, body, chunks.digest"
@@ -237,6 +238,12 @@ class Records(Database):
             yield np.stack(block)
 
     # -- rows ----------------------------------------------------------------------------------------------------------
+
+    def check_count(self, found: list[Row], n: int) -> list[Row]:
+        """Return what was found, where the ledger counts as many; it was read from an index, so rows may be lost."""
+        if len(found) != n:
+            raise self.damaged(f"holds {len(found)} of {n} rows")
+        return found
 
     def _unknown(self, table: str, id_: str, edition: int | None = None) -> Exception:
         """Return the error for an id that was not found: its row may be lost, or its place in the index."""

@@ -194,8 +194,10 @@ def test_a_full_server_says_when_to_ask_again(browser: Browser, api: FakeApi, or
         expect(card).to_contain_text("64 requests wait")
         expect(card.get_by_role("button", name="Try again in 1 s")).to_be_disabled()
         api.failures.clear()
-        card.get_by_role("button", name="Try again", exact=True).click()
+        card.get_by_role("button", name="Try again", exact=True).focus()
+        page.keyboard.press("Enter")
         expect(card.locator(".thumb")).to_have_count(2)
+        expect(card.locator(".answer")).to_be_focused()  # not the top of the page
 
 
 def test_an_answer_that_breaks_off_keeps_what_came(browser: Browser, origin: str) -> None:

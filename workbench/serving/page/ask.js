@@ -84,6 +84,7 @@ class AskPage {
   }
 
   #refresh() {
+    if (!this.#isBusy() && document.activeElement === this.stopper) this.question.focus();
     this.stopper.hidden = !this.#isBusy();
     this.adder.hidden = !this.models?.length || this.arms.length >= MOST;
     for (const arm of this.arms) arm.remove.hidden = this.arms.length === 1;

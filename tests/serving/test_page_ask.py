@@ -173,6 +173,19 @@ def test_one_arm_is_stopped_then_all(browser: Browser, api: FakeApi, origin: str
         assert api.hung_up == 2  # the server, too, was told
 
 
+def test_a_question_typed_before_the_models_came_is_asked(browser: Browser, api: FakeApi, origin: str) -> None:
+    held: list[Route] = []
+    with visit(browser, origin, "#/runs") as page:
+        page.route("**/v1/models", lambda route: held.append(route))  # noqa: PLW0108 - a method has no attributes
+        page.get_by_role("link", name="Ask").click()
+        page.get_by_label("Question").fill(QUESTION)
+        page.keyboard.press("Enter")
+        assert api.asked == []
+        held[0].continue_()
+        expect(page.locator(".thumb")).to_have_count(4)
+        assert len(api.asked) == 2
+
+
 def test_answers_go_on_while_another_page_is_looked_at(browser: Browser, api: FakeApi, origin: str) -> None:
     api.piece_seconds = 0.02
     with visit(browser, origin) as page:
@@ -194,8 +207,10 @@ def test_a_full_server_says_when_to_ask_again(browser: Browser, api: FakeApi, or
         expect(card).to_contain_text("64 requests wait")
         expect(card.get_by_role("button", name="Try again in 1 s")).to_be_disabled()
         api.failures.clear()
-        card.get_by_role("button", name="Try again", exact=True).click()
+        card.get_by_role("button", name="Try again", exact=True).focus()
+        page.keyboard.press("Enter")
         expect(card.locator(".thumb")).to_have_count(2)
+        expect(card.locator(".answer")).to_be_focused()  # not the top of the page
 
 
 def test_an_answer_that_breaks_off_keeps_what_came(browser: Browser, origin: str) -> None:

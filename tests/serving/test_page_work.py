@@ -66,6 +66,7 @@ def test_a_collection_is_made_filled_searched_and_dropped(browser: Browser, api:
         page.get_by_role("button", name="Delete b.txt").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
         expect(page.get_by_text("Deleted b.txt.")).to_be_visible()
+        expect(page.get_by_role("region", name="Documents")).to_be_focused()
         expect(page.locator(".lead")).to_contain_text("1 document ")
         assert "b.txt" not in held
         page.get_by_role("button", name="Drop this collection…").click()

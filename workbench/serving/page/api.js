@@ -79,7 +79,7 @@ export async function getJson(path, options) {
 /** No answer came. It tells the page, which waits for the server to come back. @returns {ApiError} */
 export function unreachable() {
   dispatchEvent(new CustomEvent("workbench:offline"));
-  return new ApiError("The server cannot be reached. Is `workbench serve` still running?", 0);
+  return new ApiError("The server cannot be reached. Is “workbench serve” still running?", 0);
 }
 
 /** @param {Response} response */

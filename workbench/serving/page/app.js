@@ -38,7 +38,7 @@ function route({ focus }) {
   const { page, parts, query } = parse(location.hash);
   leaving.abort();
   leaving = new AbortController();
-  if (!keyDialogIsOpen) document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close()); // the back button leaves them
+  if (!keyDialogIsOpen) document.querySelectorAll("dialog").forEach((dialog) => dialog.close()); // the back button leaves them
   for (const link of document.querySelectorAll("nav [data-page]")) {
     if (/** @type {HTMLElement} */ (link).dataset.page === page) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

@@ -27,7 +27,7 @@ export class Arm {
     this.note = h("p", { class: "note" });
     this.remove = h("button", { type: "button", class: "quiet close", "aria-label": "Remove this arm", onclick: () => onRemove(this) }, "×");
     this.stopper = h("button", { type: "button", class: "stop", hidden: true, onclick: () => this.stop() }, "Stop");
-    this.body = h("div", { class: "answer" }, h("p", { class: "idle" }, "Its answer will stand here."));
+    this.body = h("div", { class: "answer", tabindex: -1 }, h("p", { class: "idle" }, "Its answer will stand here."));
     this.figures = h("dl", { class: "figures" });
     this.below = h("div", { class: "below" });
     this.heading = h("h2", { class: "unseen", id }, "Arm");
@@ -121,6 +121,7 @@ export class Arm {
     this.node.classList.add("running");
     this.stopper.hidden = false;
     this.stopper.setAttribute("aria-label", `Stop ${this.name}`);
+    if (this.body.contains(document.activeElement)) this.stopper.focus(); // "Try again" is about to go
     replace(this.body, h("p", { class: "idle waiting" }, "Reading…"));
     replace(this.below);
     replace(this.figures);
@@ -130,6 +131,7 @@ export class Arm {
     this.running = null;
     this.body.removeAttribute("aria-busy");
     this.node.classList.remove("running");
+    if (document.activeElement === this.stopper) this.body.focus({ preventScroll: true });
     this.stopper.hidden = true;
     this.onChange();
   }

@@ -38,6 +38,7 @@ class AskPage {
   constructor(query) {
     /** @type {Arm[]} */
     this.arms = [];
+    this.early = false;
     this.wanted = query.getAll("arm").slice(0, MOST).map(readChoice);
     this.question = h("textarea", { id: "question", rows: 2, maxlength: 20000, placeholder: "What would you like to know?", "aria-label": "Question", "aria-describedby": "question-hint",
       value: query.get("q") ?? "", onkeydown: (event) => this.#onKey(event) });
@@ -60,6 +61,7 @@ class AskPage {
     if (!this.arms.length && models.length) for (const choice of this.wanted.length ? this.wanted : firstChoices(models, collections)) this.#add(choice);
     for (const arm of this.arms) arm.offer(models, collections);
     this.#refresh();
+    if (this.early) this.asker.click();
   }
 
   #add(choice, focus = false) {
@@ -84,6 +86,7 @@ class AskPage {
   }
 
   #refresh() {
+    if (!this.#isBusy() && document.activeElement === this.stopper) this.question.focus();
     this.stopper.hidden = !this.#isBusy();
     this.adder.hidden = !this.models?.length || this.arms.length >= MOST;
     for (const arm of this.arms) arm.remove.hidden = this.arms.length === 1;
@@ -99,6 +102,7 @@ class AskPage {
   #submit(event) {
     event.preventDefault();
     const question = this.question.value.trim();
+    this.early = !this.models && question !== ""; // typed faster than the models came: asked as soon as they are here
     if (!question || !this.arms.length) {
       this.question.focus();
       return;

@@ -22,7 +22,7 @@ export function showCollections(place, options) {
     get: () => Promise.all([getJson("/v1/collections", { signal: options.signal }), whoAmI()]),
     show: ([collections, me]) => {
       // Whoever administers one collection that is not there yet may make it; the server knows which, so it is asked.
-      const maker = Object.values(me.roles).includes("admin") || Object.values(me.roles).includes("write");
+      const maker = Object.values(me.roles).includes("admin");
       replace(below, maker ? newCollection() : null, may(me, "admin") ? keysSection({ collections: collections.data, signal: options.signal }) : null);
       return collections.data.length ? listOf(collections.data) : empty("No collection yet", maker ? "Make one below, then drop files into it." : "Your key may read none; ask whoever gave it to you.");
     },

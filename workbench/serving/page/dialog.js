@@ -32,7 +32,7 @@ export function confirm({ title, text, action, word }) {
   return new Promise((resolve) => {
     let sure = false;
     const button = h("button", { type: "submit", class: "danger", disabled: Boolean(word) }, action);
-    const typed = word === undefined ? null : h("input", { type: "text", autocomplete: "off", spellcheck: "false", oninput: () => (button.disabled = typed.value !== word) });
+    const typed = word === undefined ? null : h("input", { type: "text", autocomplete: "off", spellcheck: "false", autofocus: true, oninput: () => (button.disabled = typed.value !== word) });
     const submit = (event) => {
       event.preventDefault(); // form-action 'none': no form of this page is ever sent by the browser
       sure = true;

@@ -3,7 +3,7 @@
  * answer, a file's name or a document's title cannot become markup.
  */
 
-/** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
+/** @typedef {Node | string | number | null | undefined | false | any[]} Child lists may nest */
 
 /**
  * Make an element: `h("button", { class: "quiet", onclick: stop }, "Stop")`.

@@ -14,7 +14,7 @@ function thumb(rating) {
 export function makeFeedback(responseId, arm) {
   const said = outcome();
   const place = h("div", {});
-  const buttons = [[1, "Good answer"], [-1, "Bad answer"]].map(([rating, name]) =>
+  const buttons = [{ rating: 1, name: "Good answer" }, { rating: -1, name: "Bad answer" }].map(({ rating, name }) =>
     h("button", { type: "button", class: "quiet thumb", "aria-label": `${name} by ${arm}`, "aria-pressed": "false", onclick: () => choose(rating) }, thumb(rating)));
 
   function press(rating) {
@@ -40,7 +40,7 @@ export function makeFeedback(responseId, arm) {
         said.say(inWords(error), "bad");
       }
     };
-    const cancel = h("button", { type: "button", class: "quiet", onclick: () => { press(0); replace(place); } }, "Cancel");
+    const cancel = h("button", { type: "button", class: "quiet", onclick: () => { press(0); replace(place); buttons[rating === 1 ? 0 : 1].focus(); } }, "Cancel");
     const label = rating === 1 ? "What made it good, or better still (optional)" : "What it should have said (optional)";
     replace(place, h("form", { onsubmit: submit }, field(label, correction), h("div", { class: "actions" }, send, cancel)));
     correction.focus();

@@ -38,6 +38,7 @@ function readBlock(lines, at, cite) {
   return [h("p", {}, lines.slice(at, end).flatMap((part, n) => (n ? [h("br"), ...inline(part, cite)] : inline(part, cite)))), end];
 }
 
+/** @returns {[Node, number]} */
 function readCode(lines, at) {
   const fence = FENCE.exec(lines[at])[1];
   let end = at + 1;
@@ -45,6 +46,7 @@ function readCode(lines, at) {
   return [h("pre", { tabindex: 0 }, h("code", {}, lines.slice(at + 1, end).join("\n"))), end + 1];
 }
 
+/** @returns {[Node, number]} */
 function readList(lines, at, cite) {
   const ordered = Boolean(ITEM.exec(lines[at])[2]);
   const items = [];
@@ -62,7 +64,12 @@ function readList(lines, at, cite) {
 
 const INLINE = /(`[^`\n]+`|\*\*(?=\S)[^*\n]*[^*\s]\*\*|\[\d{1,3}\])/;
 
-/** Bold, code and citations inside a line. @returns {(Node | string)[]} */
+/**
+ * Bold, code and citations inside a line.
+ * @param {string} text
+ * @param {(number: number) => Node | null} [cite]
+ * @returns {(Node | string)[]}
+ */
 export function inline(text, cite = () => null) {
   return text.split(INLINE).filter(Boolean).map((part) => {
     if (!INLINE.test(part)) return part;

@@ -46,18 +46,18 @@ function countDown(button, left) {
  * @returns {Promise<T | null>} null: it failed, or was left
  */
 export async function load(place, { what, get, show, signal }) {
-  const slow = setTimeout(() => !signal.aborted && replace(place, loading(what)), 150);
+  const slow = setTimeout(() => !signal.aborted && swap(place, loading(what)), 150);
   place.setAttribute("aria-busy", "true");
   try {
     const value = await get();
     if (signal.aborted) return null;
     clearTimeout(slow); // before showing: `show` may be what it would overwrite
-    replace(place, show(value));
+    swap(place, show(value));
     return value;
   } catch (error) {
     clearTimeout(slow);
     if (signal.aborted || isAbort(error)) return null;
-    replace(place, failure(error, () => load(place, { what, get, show, signal })));
+    swap(place, failure(error, () => load(place, { what, get, show, signal })));
     return null;
   } finally {
     clearTimeout(slow);
@@ -65,7 +65,17 @@ export async function load(place, { what, get, show, signal }) {
   }
 }
 
-/** The outcome of an action, beside its button: said to screen readers too. @returns {HTMLElement & {say: Function}} */
+/** Replace what `place` holds; a focus that was inside stays inside, or the keyboard would begin at the top again. */
+function swap(place, content) {
+  const inside = place.contains(document.activeElement);
+  replace(place, content);
+  if (!inside) return;
+  const next = place.querySelector("[tabindex='0'], a[href], button:not(:disabled), input, select, textarea");
+  if (!next) place.setAttribute("tabindex", "-1");
+  (next ?? place).focus({ preventScroll: true });
+}
+
+/** The outcome of an action, beside its button: said to screen readers too. @returns {HTMLElement & Record<string, any>} */
 export function outcome() {
   const node = h("p", { class: "outcome", role: "status" });
   node.say = (text, kind = "") => {

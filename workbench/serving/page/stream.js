@@ -8,7 +8,7 @@ import { ApiError, send, unreachable } from "./api.js";
  * @returns {AsyncGenerator<string>}
  */
 export async function* readEvents(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = body.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
   let rest = "";
   let data = [];
   try {

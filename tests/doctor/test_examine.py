@@ -98,7 +98,7 @@ def fill_scratch(folder: Path) -> None:
     [
         (lose_corpus, "corpus is not there", "--set corpus.path"),
         (lose_questions, r"questions.jsonl is not there", "--set questions.path"),
-        (misspell, "experiment.yaml:5: unknown key `retrieval.dephth`; did you mean `depth`?", "edit"),
+        (misspell, "experiment.yaml:6: unknown key `retrieval.dephth`; did you mean `depth`?", "edit"),
         (want_another_model, "'all-minilm-l6-v2' is not on this machine", "workbench models fetch all-minilm-l6-v2"),
         (ask_for_a_gpu, "models.device is cuda, but", "models.device=auto"),
         (damage_collection, "collection: ", "workbench repair"),

@@ -143,9 +143,9 @@ def _templates_in(path: Path, item: Any) -> list[str]:
     """Return the templates of a `chat_template`: one text, or texts with names."""
     if isinstance(item, str):
         return [item]
-    if isinstance(item, list):
-        texts = [one.get("template") for one in item if isinstance(one, dict)]
-        if len(texts) == len(item) and all(isinstance(text, str) for text in texts):
+    if isinstance(item, list) and all(isinstance(one, dict) for one in item):
+        texts = [text for one in item if isinstance(text := one.get("template"), str)]
+        if len(texts) == len(item):
             return texts
     raise ModelIntegrityError(f"{path}: chat_template is neither a text nor a list of named texts")
 

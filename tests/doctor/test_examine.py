@@ -15,7 +15,7 @@ from tests.knowledge.archives import make_original
 from workbench import offline
 from workbench.cli import app
 from workbench.doctor import Finding, Level, examine
-from workbench.doctor.places import check_model
+from workbench.doctor.places import check_collection, check_model
 from workbench.intake.hashes import count_unknown_bytes
 
 
@@ -98,7 +98,7 @@ def fill_scratch(folder: Path) -> None:
     [
         (lose_corpus, "corpus is not there", "--set corpus.path"),
         (lose_questions, r"questions.jsonl is not there", "--set questions.path"),
-        (misspell, "experiment.yaml:5: unknown key `retrieval.dephth`; did you mean `depth`?", "edit"),
+        (misspell, "experiment.yaml:6: unknown key `retrieval.dephth`; did you mean `depth`?", "edit"),
         (want_another_model, "'all-minilm-l6-v2' is not on this machine", "workbench models fetch all-minilm-l6-v2"),
         (ask_for_a_gpu, "models.device is cuda, but", "models.device=auto"),
         (damage_collection, "collection: ", "workbench repair"),
@@ -138,6 +138,14 @@ def test_large_models_are_hashed_only_deep(tiny_home: Path, monkeypatch: pytest.
     quick = check_model("tiny-random-llama", "generator", deep=False)
     assert (quick.level, "--deep" in quick.advice) == (Level.OK, True)
     assert "every file as it came" in check_model("tiny-random-llama", "generator", deep=True).found
+
+
+def test_a_large_collection_is_read_only_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_original(tmp_path / "c")
+    monkeypatch.setattr("workbench.doctor.places.QUICK_BYTES", 10)
+    quick = check_collection(folder, deep=False)
+    assert (quick.level, "were not read" in quick.found) == (Level.OK, True)
+    assert "every row" in check_collection(folder, deep=True).found
 
 
 def test_bytes_not_yet_hashed_are_counted(tmp_path: Path) -> None:

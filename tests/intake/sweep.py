@@ -79,9 +79,9 @@ class Lair:
             forged = forge(self.place / "forged.zip", *self._parts, self.canary)
         return import_collection(forged, self.place / "new")
 
-    def _convert(self, content: bytes) -> object:
+    def _convert(self, content: bytes) -> None:
         (self.place / "x.gguf").write_bytes(content)
-        return convert_gguf(self.place / "x.gguf", self.place)
+        convert_gguf(self.place / "x.gguf", self.place)
 
 
 def make_adapter(folder: Path) -> Path:

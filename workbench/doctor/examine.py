@@ -66,7 +66,9 @@ def _read_config(path: Path | None, overrides: list[str]) -> tuple[ExperimentCon
 
 
 def _machine(config: ExperimentConfig | None, out: Path | None) -> list[Finding]:
-    installed = {canonicalize_name(one.name): one.version for one in importlib.metadata.distributions() if one.name}
+    installed = {
+        str(canonicalize_name(one.name)): one.version for one in importlib.metadata.distributions() if one.name
+    }
     scratch = Path(tempfile.gettempdir())
     newest = max(PACKAGE.rglob("*.py"), key=lambda path: path.stat().st_mtime)
     first, second = time.monotonic(), time.monotonic()

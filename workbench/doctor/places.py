@@ -13,7 +13,7 @@ from workbench.errors import MissingModelError, WorkbenchError
 from workbench.intake import admit_adapter
 from workbench.intake.adapter_settings import WEIGHTS
 from workbench.intake.hashes import count_unknown_bytes
-from workbench.knowledge import Collection, verify_collection
+from workbench.knowledge import Collection, read_stamps, verify_collection
 from workbench.models import find_model, home
 from workbench.models.store import model_folder
 
@@ -41,15 +41,18 @@ def check_model(reference: str, kind: Literal["generator", "embedder", "reranker
 
 
 def check_collection(folder: Path, *, deep: bool) -> Finding:
-    """Look whether a collection is whole; a large one is only opened, unless `deep`."""
+    """Look whether a collection is whole; of a large one only its stamps are read, unless `deep`."""
     if not Collection.exists(folder):
         return fine("collection", f"none yet in {folder}")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     try:
         if size > QUICK_BYTES and not deep:
-            with Collection.open(folder):
-                found = f"{folder} opens ({size / 2**30:.1f} GiB); its rows were not compared with their checksums"
-                return Finding("collection", Level.OK, found, f"workbench verify {folder}")
+            stamps = read_stamps(folder)
+            if not stamps:
+                found = f"{folder}: no edition in its database can be read"
+                return Finding("collection", Level.BLOCKER, found, f"workbench verify {folder}")
+            found = f"{folder}, built by {stamps[0].name}; its {size / 2**30:.1f} GiB were not read"
+            return Finding("collection", Level.OK, found, f"read them: workbench verify {folder}")
         findings = verify_collection(folder)
     except (WorkbenchError, OSError) as error:
         return Finding("collection", Level.BLOCKER, _first(error), _advice(error))

@@ -141,9 +141,12 @@ def _vet_handed_on(path: Path, key: str, item: dict[str, Any]) -> None:
 
 def _templates_in(path: Path, item: Any) -> list[str]:
     """Return the templates of a `chat_template`: one text, or texts with names."""
-    found = [item] if isinstance(item, str) else [one.get("template") for one in item if isinstance(one, dict)]
-    if isinstance(item, (str, list)) and all(isinstance(one, str) for one in found):
-        return found
+    if isinstance(item, str):
+        return [item]
+    if isinstance(item, list) and all(isinstance(one, dict) for one in item):
+        texts = [text for one in item if isinstance(text := one.get("template"), str)]
+        if len(texts) == len(item):
+            return texts
     raise ModelIntegrityError(f"{path}: chat_template is neither a text nor a list of named texts")
 
 

@@ -15,9 +15,11 @@ from datetime import datetime
 import jinja2
 import jinja2.ext
 import jinja2.nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_OUTPUT_CHARACTERS = 4 * 2**20
+TOKENS = dict.fromkeys(("bos_token", "eos_token", "pad_token", "unk_token"), "<s>")
 WORDS = "The quick brown fox jumps over the lazy dog. " * 20
 
 
@@ -53,7 +55,7 @@ def judge(source: str) -> str:
             try:
                 n_characters = 0
                 for piece in template.generate(
-                    messages=turns, add_generation_prompt=True, tools=None, documents=None, bos_token="<s>"
+                    messages=turns, add_generation_prompt=True, tools=None, documents=None, **TOKENS
                 ):
                     n_characters += len(piece)
                     if n_characters > MAX_OUTPUT_CHARACTERS:

@@ -111,7 +111,7 @@ class HfChatTokenizer:
                 add_generation_prompt=add_generation_prompt,
                 chat_template=_freeze_date(self._template),
             )
-        except (TemplateError, TypeError, ValueError, LookupError) as error:
+        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
             roles = ", ".join(message.role for message in messages)
             raise ModelIntegrityError(f"{self._name}: its chat template refuses the roles {roles}: {error}") from error
         assert isinstance(text, str)

@@ -137,3 +137,11 @@ class RemoteEngineError(WorkbenchError, ConnectionError):
 
 class AccessError(WorkbenchError, PermissionError):
     """A key is missing, unknown, revoked, or its role does not allow what was asked."""
+
+
+class BundleError(WorkbenchError, ValueError):
+    """A bundle is not what was signed, is for another machine, or cannot be installed; the message names the file."""
+
+
+class RollbackError(BundleError):
+    """A bundle is older than one that was installed here."""

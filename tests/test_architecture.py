@@ -28,7 +28,7 @@ FLOORS = (
         "bench",
         "series",
     }
-    | {"adapter_shelf", "auditing", "asking", "routed_arm"},
+    | {"adapter_shelf", "auditing", "asking", "routed_arm", "airgap"},
     {"cli"},
     {"__main__"},
 )

@@ -129,8 +129,8 @@ def refuse_rollback(path: Path, manifest: Manifest, installed: Path) -> None:
     if manifest.serial < serial or (manifest.serial == serial and manifest.id != id_):
         raise RollbackError(
             f"{path}: {manifest.name} has serial {manifest.serial} (id {manifest.id[:12]}), but {serial} "
-            f"(id {id_[:12]}) was installed in {installed}; take the newer bundle. Releases that were installed stay in "
-            f"{installed / RELEASES}; to go back to one, point {installed / 'current'} at it"
+            f"(id {id_[:12]}) was installed in {installed}; take the newer bundle. Releases that were installed stay "
+            f"in {installed / RELEASES}; to go back to one, point {installed / 'current'} at it"
         )
 
 

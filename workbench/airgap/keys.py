@@ -69,5 +69,7 @@ def _read_private(path: Path) -> Ed25519PrivateKey:
     except (ValueError, TypeError) as error:  # TypeError: it has a password
         raise BundleError(f"{path} holds no private key that can be read: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise BundleError(f"{path} holds a {type(key).__name__}, needed is an Ed25519 key: workbench bundle keygen FILE")
+        raise BundleError(
+            f"{path} holds a {type(key).__name__}, needed is an Ed25519 key: workbench bundle keygen FILE"
+        )
     return key

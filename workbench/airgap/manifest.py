@@ -125,7 +125,9 @@ def find_path_fault(path: str) -> str | None:
     """Return why a path may not stand in a bundle; None: it may. On any system it must lead below the root."""
     parts = path.split("/")
     faults = {
-        f"has {len(path)} characters, allowed are 1 to {MAX_PATH_CHARACTERS}": not 1 <= len(path) <= MAX_PATH_CHARACTERS,
+        f"has {len(path)} characters, allowed are 1 to {MAX_PATH_CHARACTERS}": not 1
+        <= len(path)
+        <= MAX_PATH_CHARACTERS,
         "is absolute": path.startswith("/") or re.match(r"[A-Za-z]:", path),
         "climbs out of the bundle": ".." in parts,
         "is not in its plain form": any(part in ("", ".") or part.endswith((".", " ")) for part in parts),

@@ -49,8 +49,8 @@ def make_manifest(
     """
     if since is not None and (since.name != name or since.serial >= serial):
         raise BundleError(
-            f"a bundle {name} with serial {serial} cannot build on {since.name} with serial {since.serial}: the name has "
-            "to be the same and the serial higher; without SOURCE_DATE_EPOCH it is the time of day"
+            f"a bundle {name} with serial {serial} cannot build on {since.name} with serial {since.serial}: "
+            "the name has to be the same and the serial higher; without SOURCE_DATE_EPOCH it is the time of day"
         )
     for item in items:
         if fault := find_path_fault(item.path):

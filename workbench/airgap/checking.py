@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workbench.airgap import ed25519
 from workbench.airgap.container import Container, Contents, FolderContainer, hashed, open_container, refuse
-from workbench.airgap.manifest import SIGNATURE, FileEntry, Manifest, parse_manifest
+from workbench.airgap.manifest import MANIFEST, SIGNATURE, FileEntry, Manifest, parse_manifest
 from workbench.errors import BundleError, RollbackError
 
 MEMORY = "installed.json"  # in the folder of an installation: the newest serial of each bundle, by name
@@ -79,7 +79,7 @@ def open_signed(
             if container.signature is None:
                 raise refuse(path, f"{SIGNATURE!r} is missing: it is not signed")
             if not verify(key, container.manifest, container.signature):
-                raise refuse(path, f"'manifest.json' and its signature are not by key {ed25519.name_key(key)}")
+                raise refuse(path, f"{SIGNATURE!r} over {MANIFEST!r} is not by key {ed25519.name_key(key)}")
         manifest = parse_manifest(container.manifest)
         if installed is not None:
             refuse_rollback(path, manifest, installed)

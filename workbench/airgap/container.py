@@ -106,7 +106,7 @@ class FolderContainer:
         """
         self.path, self._linked = path, linked
         if not os.path.lexists(path / MANIFEST):
-            raise BundleError(f"{path} holds no {MANIFEST}, so it is no bundle; make one: workbench bundle create")
+            raise BundleError(f"{path} holds no {MANIFEST!r}, so it is no bundle; make one: workbench bundle create")
         self.manifest = b"".join(self._read(MANIFEST, None, MAX_MANIFEST_BYTES))
         self.signature = None
         if os.path.lexists(path / SIGNATURE):
@@ -145,14 +145,18 @@ class FolderContainer:
             descriptor = os.open(self.path / name, flags)
         except OSError as error:
             raise refuse(self.path, f"{name!r} cannot be opened as a plain file: {error.strerror}") from error
+        found = os.fstat(descriptor)
+        fault = None
+        if not stat.S_ISREG(found.st_mode):
+            fault = "is no plain file"
+        elif found.st_nlink > 1 and not self._linked:
+            fault = "has a second name (a hard link), by which it could be changed"
+        elif found.st_size > most or size not in (None, found.st_size):
+            fault = f"has {found.st_size} bytes, stated are {most}"
+        if fault is not None:
+            os.close(descriptor)
+            raise refuse(self.path, f"{name!r} {fault}")
         with os.fdopen(descriptor, "rb") as stream:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise refuse(self.path, f"{name!r} is no plain file")
-            if found.st_nlink > 1 and not self._linked:
-                raise refuse(self.path, f"{name!r} has a second name (a hard link), by which it could be changed")
-            if found.st_size > most or size not in (None, found.st_size):
-                raise refuse(self.path, f"{name!r} has {found.st_size} bytes, stated are {most}")
             yield from _blocks(self.path, stream, name, found.st_size)
 
 
@@ -221,8 +225,11 @@ class TarContainer:
             raise refuse(self.path, f"where {wanted} should be, {error}") from error
         name = info.name
         if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE):
-            written = re.search(rb"\d+ path=([^\n]+)\n", header[TAR_BLOCK:])
-            name = written[1].decode("utf-8", "surrogateescape") if written else name
+            beside = header[TAR_BLOCK:] + self._stream.read(2 * TAR_BLOCK)
+            written = re.search(rb"\d+ path=([^\n]+)\n", beside)
+            if written is None:
+                raise refuse(self.path, f"where {wanted} should be, there is an extended header")
+            name = written[1].decode("utf-8", "surrogateescape")
         elif info.type != tarfile.REGTYPE:
             raise refuse(self.path, f"{name!r} is {KINDS.get(info.type, f'of type {info.type!r}')}")
         if fault := find_path_fault(name):

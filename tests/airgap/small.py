@@ -3,13 +3,13 @@
 import base64
 import ensurepip
 import hashlib
-import io
+import sys
 import zipfile
 from pathlib import Path
 
 from workbench.airgap.bootstrap import NAME, pack_bootstrap
 from workbench.airgap.manifest import Manifest, Target
-from workbench.airgap.wheel_files import default_platform
+from workbench.airgap.wheel_files import default_platform, read_wheel
 from workbench.airgap.wheelhouse import Wheelhouse
 from workbench.airgap.writing import Item, make_manifest, write_bundle
 
@@ -42,12 +42,20 @@ def make_small(
     return manifest
 
 
-def fake_wheel(folder: Path, name: str, *, version: str = "1.0", tag: str = "py3-none-any", **more: str) -> Path:
-    """Write a sound wheel of one module; `more` are members of it by path, and `metadata`, lines of METADATA."""
+def fake_wheel(
+    folder: Path,
+    name: str,
+    *,
+    version: str = "1.0",
+    tag: str = "py3-none-any",
+    metadata: str = "License-Expression: MIT\n",
+    main: str | None = None,
+) -> Path:
+    """Write a sound wheel of one package, with `main` as its __main__.py; `metadata` are further lines of METADATA."""
     info = f"{name}-{version}.dist-info"
-    metadata = more.pop("metadata", "License-Expression: MIT\n")
-    members = {f"{name}/{path.replace('__py', '.py')}": text for path, text in more.items()}
-    members.setdefault(f"{name}/__init__.py", f'"""{name}."""\n')
+    members = {f"{name}/__init__.py": f'"""{name}."""\n'}
+    if main is not None:
+        members[f"{name}/__main__.py"] = main
     members[f"{info}/METADATA"] = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{metadata}"
     members[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
     record = "".join(f"{path},{_digest(text)},{len(text.encode())}\n" for path, text in members.items())
@@ -66,12 +74,10 @@ def pip_wheel() -> Path:
 
 def installable(folder: Path, *, main: str) -> list[Item]:
     """Items of a bundle that installs here: a stand-in for this program, something it needs, and pip."""
-    from workbench.airgap.wheel_files import read_wheel
-
     folder.mkdir()
     paths = [
         fake_wheel(folder, "needed"),
-        fake_wheel(folder, "workbench", metadata="Requires-Dist: needed\n", __main____py=main),
+        fake_wheel(folder, "workbench", metadata="Requires-Dist: needed\n", main=main),
         pip_wheel(),
     ]
     house = Wheelhouse(tuple(read_wheel(path) for path in paths), ())
@@ -79,18 +85,8 @@ def installable(folder: Path, *, main: str) -> list[Item]:
     return [*small_items(), *wheels, Item("requirements.txt", house.requirements.encode(), "Apache-2.0")]
 
 
-def small_archive() -> bytes:
-    """Something that looks like a collection's archive."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("manifest.json"), "{}")
-    return stream.getvalue()
-
-
 def this_machine() -> Target:
     """The target that this test runs on."""
-    import sys
-
     return Target(f"{sys.version_info[0]}.{sys.version_info[1]}", default_platform(), "")
 
 

@@ -62,6 +62,10 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def grow(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
 def mutations(bundle: Path) -> Iterator[tuple[str, tuple[str, ...], Callable[[Path], object]]]:
     """Yield a name, the files of which one has to be named, and what to do to a copy of the bundle."""
     paths = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
@@ -70,7 +74,7 @@ def mutations(bundle: Path) -> Iterator[tuple[str, tuple[str, ...], Callable[[Pa
         yield (
             f"grow {path}",
             (path,),
-            lambda root, path=path: (root / path).write_bytes((root / path).read_bytes() + b"\0"),
+            lambda root, path=path: grow(root / path),
         )
         yield f"remove {path}", (path,), lambda root, path=path: (root / path).unlink()
         yield f"rename {path}", (path, f"{path}x"), lambda root, path=path: (root / path).rename(root / f"{path}x")

@@ -35,7 +35,8 @@ WHEELS, REQUIREMENTS, MODELS = "wheels", "requirements.txt", "models"
 IMPORTED = ("collections/", "runs/")  # a *.zip below them is a collection's archive
 COPIED = ("adapters/", "configs/", "corpus/", "docs/", "questions/")
 COMMAND = """#!/bin/sh
-# The program of this release with its own models. Run it in this folder: relative paths in configs begin here.
+# The program of this release with its own packages and models. Run it in this folder: paths in configs begin here.
+unset PYTHONPATH PYTHONHOME
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
 WORKBENCH_HOME="$here/home" exec "$here/venv/bin/python" -P -m workbench "$@"
 """

@@ -80,7 +80,7 @@ def installable(folder: Path, *, main: str) -> list[Item]:
         fake_wheel(folder, "workbench", metadata="Requires-Dist: needed\n", main=main),
         pip_wheel(),
     ]
-    house = Wheelhouse(tuple(read_wheel(path) for path in paths), ())
+    house = Wheelhouse(tuple(read_wheel(path) for path in paths[:2]), ())  # pip need not install itself here: seconds
     wheels = [Item(f"wheels/{path.name}", path, "MIT") for path in paths]
     return [*small_items(), *wheels, Item("requirements.txt", house.requirements.encode(), "Apache-2.0")]
 

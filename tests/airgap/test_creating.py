@@ -21,7 +21,7 @@ from workbench.airgap.manifest import MANIFEST
 from workbench.bench import Bench
 from workbench.cli import app
 from workbench.config import load_config
-from workbench.errors import ConfigError
+from workbench.errors import BundleError, ConfigError
 from workbench.library import Library
 from workbench.models import add_folder
 
@@ -142,6 +142,19 @@ def test_questions_are_answered_from_it_as_they_were_before(
     assert found == [hit.chunk for hit in answers["rag"].prompt.hits]
 
 
+def test_what_cannot_end_well_is_refused_before_the_long_work(finished: Finished, bundle: Path) -> None:
+    with pytest.raises(FileExistsError, match="nothing is overwritten"):
+        finished.create(bundle.name, run=Path("none"))
+    with pytest.raises(BundleError, match="holds no private key"):
+        create_bundle(
+            replace(finished.wanted, run=Path("none")),
+            finished.folder / "new.tar",
+            target=this_machine(),
+            torch="cpu",
+            key=bundle / "configs/small.yaml",
+        )
+
+
 def test_documents_come_along_when_asked_for(finished: Finished, tmp_path: Path) -> None:
     gathered = gather_experiment(replace(finished.wanted, with_corpus=True, run=tmp_path / "none"), tmp_path)
     assert {item.path for item in gathered.items if item.path.startswith("corpus/")} >= {"corpus/arvo.md"}
@@ -194,4 +207,5 @@ def test_the_verbs_make_check_and_compare(finished: Finished, bundle: Path, tmp_
     diff = run(app, ["bundle", "diff", str(bundle / MANIFEST), str(tmp_path / "b.tar")])
     assert "licence of questions/questions.jsonl: CC0-1.0 -> not stated" in diff.output
     n_files = sum(path.is_file() for path in bundle.rglob("*"))
-    assert diff.output.splitlines()[-1] == f"{n_files - 1} files are the same"
+    assert diff.output.splitlines()[-2].startswith("~ sbom.cdx.json")
+    assert diff.output.splitlines()[-1] == f"{n_files - 2} files are the same"  # nor is the manifest one of them

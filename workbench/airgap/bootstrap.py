@@ -33,7 +33,15 @@ SOURCES = (
     "errors.py",
     "locking.py",
 )
-MAIN = "import sys\n\nfrom workbench.airgap.bootstrap import main\n\nsys.exit(main())\n"
+MAIN = """import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("install: this is Python %s.%s, needed is 3.11 or newer" % sys.version_info[:2])
+
+from workbench.airgap.bootstrap import main
+
+sys.exit(main())
+"""
 TIME = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP knows: the clock leaves no trace
 
 

@@ -19,11 +19,12 @@ from workbench.airgap.bootstrap import pack_bootstrap
 from workbench.airgap.checking import Progress
 from workbench.airgap.comparing import read_manifest
 from workbench.airgap.gathering import OWN_LICENCE, Wanted, gather_experiment, unlicensed
+from workbench.airgap.keys import public_half
 from workbench.airgap.manifest import Manifest, Target
 from workbench.airgap.placing import REQUIREMENTS, WHEELS
 from workbench.airgap.sbom import write_sbom
 from workbench.airgap.wheelhouse import Wheelhouse, find_project, gather_wheels
-from workbench.airgap.writing import Item, make_manifest, write_bundle
+from workbench.airgap.writing import Item, make_manifest, refuse_existing, write_bundle
 
 SBOM = "sbom.cdx.json"
 PROJECT_DOCUMENTS = ("README.md", "CHANGELOG.md", "LICENSE", "docs/*.md", "data/LICENSES.md")
@@ -66,7 +67,10 @@ def create_bundle(
         What `gather_experiment`, `gather_wheels`, `make_manifest` and `write_bundle` raise.
     """
     serial = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-    earlier = None if since is None else read_manifest(since)  # before the long work
+    refuse_existing(out)  # what can be refused is refused before the long work
+    earlier = None if since is None else read_manifest(since)
+    if key is not None:
+        public_half(key)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         staging = Path(temporary)

@@ -78,6 +78,8 @@ def gather_experiment(wanted: Wanted, staging: Path) -> Gathered:
     _add_corpus(wanted, tree, gathered)
     _add_adapters(wanted, tree, gathered)
     _drop_paths(config, tree, gathered)
+    if config.routed_arm is not None:
+        gathered.notes.append(f"arm {config.routed_arm} cannot be asked there: its router belongs to the answers here")
     text = dump_config(ExperimentConfig.model_validate(tree))
     place = f"configs/{config.name}.yaml"
     opening = f"# As bundled; adapters are taken as they are. For example:\n#   ./workbench ask {place} QUESTION\n"

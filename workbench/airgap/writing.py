@@ -75,8 +75,7 @@ def write_bundle(items: Sequence[Item], manifest: Manifest, out: Path, *, key: P
         FileExistsError: `out` exists.
         BundleError: a file changed since it was hashed, or the key is none.
     """
-    if os.path.lexists(out):
-        raise FileExistsError(f"{out} exists, and nothing is overwritten; remove it, or name another place")
+    refuse_existing(out)
     sources = {item.path: item.source for item in items}
     data = manifest.to_bytes()
     signature = None if key is None else sign(data, key)
@@ -89,6 +88,12 @@ def write_bundle(items: Sequence[Item], manifest: Manifest, out: Path, *, key: P
             with (folder / path).open("wb") as stream:
                 stream.writelines(blocks)
             (folder / path).chmod(0o644)
+
+
+def refuse_existing(out: Path) -> None:
+    """Raise FileExistsError if there is something at `out`."""
+    if os.path.lexists(out):
+        raise FileExistsError(f"{out} exists, and nothing is overwritten; remove it, or name another place")
 
 
 def _write_tar(

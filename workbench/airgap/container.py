@@ -178,7 +178,9 @@ class TarContainer:
         try:
             size = tarfile.TarInfo.frombuf(stream.read(TAR_BLOCK), "utf-8", "surrogateescape").size
         except tarfile.HeaderError as error:
-            raise BundleError(f"{path} is no tar of a bundle ({error}); make one: workbench bundle create") from error
+            raise BundleError(
+                f"{path} is no tar that begins with {MANIFEST!r} ({error}); make one: workbench bundle create"
+            ) from error
         if not 0 <= size <= MAX_MANIFEST_BYTES:
             raise refuse(path, f"it begins with {size} bytes, {MANIFEST} has at most {MAX_MANIFEST_BYTES}")
         stream.seek(0)

@@ -5,6 +5,7 @@ import ensurepip
 import hashlib
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.airgap.bootstrap import NAME, pack_bootstrap
@@ -12,6 +13,8 @@ from workbench.airgap.manifest import Manifest, Target
 from workbench.airgap.wheel_files import default_platform, read_wheel
 from workbench.airgap.wheelhouse import Wheelhouse
 from workbench.airgap.writing import Item, make_manifest, write_bundle
+
+Changes = Mapping[str, bytes | None]
 
 HERE = Target("3.11", "manylinux_2_17_x86_64", "")
 LONG = f"wheels/{'long_name_' * 10}-1.0-py3-none-any.whl"
@@ -26,17 +29,17 @@ CONTENTS = {
 }
 
 
-def small_items(**changes: bytes | None) -> list[Item]:
+def small_items(changes: Changes = CONTENTS) -> list[Item]:
     """The small bundle's items; `changes` replace contents by path, None removes."""
-    contents = {path: content for path, content in (CONTENTS | changes).items() if content is not None}
+    contents = {path: content for path, content in {**CONTENTS, **changes}.items() if content is not None}
     return [Item(path, content, "Apache-2.0") for path, content in contents.items()]
 
 
 def make_small(
-    out: Path, key: Path | None, *, serial: int = 100, since: Manifest | None = None, **changes: bytes | None
+    out: Path, key: Path | None, *, serial: int = 100, since: Manifest | None = None, changes: Changes = CONTENTS
 ) -> Manifest:
     """Write the small bundle to `out`, signed with `key`, with the installer in it."""
-    items = [*small_items(**changes), Item(NAME, pack_bootstrap(), "Apache-2.0")]
+    items = [*small_items(changes), Item(NAME, pack_bootstrap(), "Apache-2.0")]
     manifest = make_manifest(items, name="small", serial=serial, target=HERE, since=since)
     write_bundle(items, manifest, out, key=key)
     return manifest

@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.airgap.small import make_small
+from tests.airgap.small import Changes, make_small
 from workbench.airgap import keys
 from workbench.airgap.bootstrap import NAME, pack_bootstrap
 from workbench.airgap.checking import check_bundle
@@ -41,7 +42,7 @@ json.dump([said, [name for name in sys.modules if "cryptography" in name or "sit
 """
 
 
-CHANGES = {"configs/small.yaml": b"name: later\n", "docs/new.md": b"new", "questions/q.jsonl": None}
+CHANGES: Changes = {"configs/small.yaml": b"name: later\n", "docs/new.md": b"new", "questions/q.jsonl": None}
 
 
 @pytest.fixture(scope="module")
@@ -56,71 +57,86 @@ def key(private: Path) -> bytes:
     return keys.public_half(private)
 
 
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes() or b"\0")
+def flip(root: Path, path: str) -> None:
+    content = bytearray((root / path).read_bytes() or b"\0")
     content[len(content) // 2] ^= 16
-    path.write_bytes(content)
+    (root / path).write_bytes(content)
 
 
-def grow(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
+def grow(root: Path, path: str) -> None:
+    (root / path).write_bytes((root / path).read_bytes() + b"\0")
 
 
-def mutations(bundle: Path) -> Iterator[tuple[str, tuple[str, ...], Callable[[Path], object]]]:
-    """Yield a name, the files of which one has to be named, and what to do to a copy of the bundle."""
-    paths = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
-    for path in paths:
-        yield f"flip {path}", (path,), lambda root, path=path: flip(root / path)
-        yield (
-            f"grow {path}",
-            (path,),
-            lambda root, path=path: grow(root / path),
-        )
-        yield f"remove {path}", (path,), lambda root, path=path: (root / path).unlink()
-        yield f"rename {path}", (path, f"{path}x"), lambda root, path=path: (root / path).rename(root / f"{path}x")
-        if (bundle / path).stat().st_size:
-            yield f"cut {path}", (path,), lambda root, path=path: os.truncate(root / path, 0)
-        yield f"link {path}", (path,), lambda root, path=path: relink(root, path)
-        yield (
-            f"name {path} twice",
-            (path,),
-            lambda root, path=path: os.link(root / path, root.parent / root.name[:3]),
-        )
-        yield f"fold {path}", (path,), lambda root, path=path: (unlink(root / path), (root / path).mkdir())
-        yield f"pipe {path}", (path,), lambda root, path=path: (unlink(root / path), os.mkfifo(root / path))
-    for one, other in zip(paths, [*paths[1:], paths[0]], strict=True):
-        yield f"swap {one} {other}", (one, other), lambda root, one=one, other=other: swap(root / one, root / other)
-    for path in ("new", "wheels/new.whl", "wheels/.hidden", "folder/new", "models/tiny/MODEL.safetensors", "Wheels/b"):
-        yield f"add {path}", (path, path.split("/")[0]), lambda root, path=path: add(root / path)
-    yield "add a folder", ("nothing",), lambda root: (root / "nothing").mkdir()
-    yield "link a folder", ("wheels",), lambda root: relink(root, "wheels")
+def cut(root: Path, path: str) -> None:
+    (root / path).write_bytes((root / path).read_bytes()[:-1])
 
 
-def unlink(path: Path) -> None:
-    path.unlink()
+def remove(root: Path, path: str) -> None:
+    (root / path).unlink()
 
 
-def relink(root: Path, path: str) -> None:
+def rename(root: Path, path: str) -> None:
+    (root / path).rename(root / f"{path}x")
+
+
+def link(root: Path, path: str) -> None:
     elsewhere = root.with_name(f"{root.name}-elsewhere")
     (root / path).rename(elsewhere)
     (root / path).symlink_to(elsewhere)
 
 
-def swap(one: Path, other: Path) -> None:
-    content = one.read_bytes()
-    one.write_bytes(other.read_bytes())
-    other.write_bytes(content)
+def name_twice(root: Path, path: str) -> None:
+    (root.parent / f"{root.name}-other").hardlink_to(root / path)
 
 
-def add(path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"new")
+def make_folder(root: Path, path: str) -> None:
+    remove(root, path)
+    (root / path).mkdir()
+
+
+def make_pipe(root: Path, path: str) -> None:
+    remove(root, path)
+    os.mkfifo(root / path)
+
+
+def swap(root: Path, path: str, other: str) -> None:
+    content = (root / path).read_bytes()
+    (root / path).write_bytes((root / other).read_bytes())
+    (root / other).write_bytes(content)
+
+
+def add(root: Path, path: str) -> None:
+    (root / path).parent.mkdir(exist_ok=True)
+    (root / path).write_bytes(b"new")
+
+
+def add_folder(root: Path, path: str) -> None:
+    (root / path).mkdir()
+
+
+CHANGED = (flip, grow, cut, remove, rename, link, name_twice, make_folder, make_pipe)
+ADDED = ("new", "wheels/new.whl", "wheels/.hidden", "folder/new", "models/tiny/MODEL.safetensors", "Wheels/b")
+
+
+def mutations(bundle: Path) -> Iterator[tuple[str, tuple[str, ...], Callable[[Path], None]]]:
+    """Yield a name, the files of which one has to be named, and what to do to a copy of the bundle."""
+    paths = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
+    for path in paths:
+        for change in CHANGED:
+            if change is not cut or (bundle / path).stat().st_size:
+                yield f"{change.__name__} {path}", (path, f"{path}x"), partial(change, path=path)
+    for path, other in zip(paths, [*paths[1:], paths[0]], strict=True):
+        yield f"swap {path} {other}", (path, other), partial(swap, path=path, other=other)
+    for path in ADDED:
+        yield f"add {path}", (path, path.split("/")[0]), partial(add, path=path)
+    yield "add a folder", ("nothing",), partial(add_folder, path="nothing")
+    yield "link a folder", ("wheels",), partial(link, path="wheels")
 
 
 def test_every_mutation_of_every_file_is_refused_by_name_by_both_verifiers(private: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     make_small(whole, private)
-    expected = {str(whole): ("",)}
+    expected: dict[str, tuple[str, ...]] = {str(whole): ()}
     for number, (name, named, mutate) in enumerate(mutations(whole)):
         copy = tmp_path / f"{number:03} {name.split()[0]}"
         shutil.copytree(whole, copy)
@@ -165,7 +181,7 @@ def test_the_bootstrap_verifies_from_its_own_command_line(private: Path, tmp_pat
     done = subprocess.run([*command, "--key", f"{private}.pub"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert manifest.id in done.stdout
-    flip(tmp_path / "b.tar")
+    flip(tmp_path, "b.tar")
     done = subprocess.run([*command, "--key", f"{private}.pub"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("install: ")
@@ -186,7 +202,7 @@ def test_only_the_right_key_is_believed_and_none_only_when_asked_for(private: Pa
 
 def test_a_manifest_made_again_needs_the_private_key(private: Path, key: bytes, tmp_path: Path) -> None:
     make_small(tmp_path / "bundle", private)
-    make_small(tmp_path / "forged", None, **{"configs/small.yaml": b"name: other\n"})
+    make_small(tmp_path / "forged", None, changes={"configs/small.yaml": b"name: other\n"})
     shutil.copyfile(tmp_path / "bundle" / SIGNATURE, tmp_path / "forged" / SIGNATURE)
     with pytest.raises(BundleError, match=r"'manifest\.json'"):
         check_bundle(tmp_path / "forged", key=key)
@@ -194,7 +210,7 @@ def test_a_manifest_made_again_needs_the_private_key(private: Path, key: bytes, 
 
 def test_an_older_bundle_than_the_one_installed_is_refused(private: Path, key: bytes, tmp_path: Path) -> None:
     older, newer = make_small(tmp_path / "old", private, serial=5), make_small(tmp_path / "new", private, serial=6)
-    make_small(tmp_path / "twin", private, serial=6, **{"docs/empty.md": b"other"})
+    make_small(tmp_path / "twin", private, serial=6, changes={"docs/empty.md": b"other"})
     memory = {"bundles": {"small": {"serial": newer.serial, "id": newer.id}}}
     (tmp_path / "installed.json").write_text(json.dumps(memory))
     assert check_bundle(tmp_path / "new", key=key, installed=tmp_path).manifest == newer
@@ -209,12 +225,12 @@ def test_an_older_bundle_than_the_one_installed_is_refused(private: Path, key: b
 
 def test_an_incremental_bundle_needs_its_base(private: Path, key: bytes, tmp_path: Path) -> None:
     base = make_small(tmp_path / "base", private, serial=1)
-    later = make_small(tmp_path / "later.tar", private, serial=2, since=base, **CHANGES)
+    later = make_small(tmp_path / "later.tar", private, serial=2, since=base, changes=CHANGES)
     assert [file.path for file in later.carried] == ["configs/small.yaml", "docs/new.md"]
     with pytest.raises(BundleError, match="--base FOLDER"):
         check_bundle(tmp_path / "later.tar", key=key)
     assert check_bundle(tmp_path / "later.tar", key=key, base=tmp_path / "base").n_from_base == len(later.files) - 2
-    flip(tmp_path / "base/models/tiny/model.safetensors")
+    flip(tmp_path / "base", "models/tiny/model.safetensors")
     with pytest.raises(BundleError, match=r"'models/tiny/model\.safetensors'"):
         check_bundle(tmp_path / "later.tar", key=key, base=tmp_path / "base")
     with pytest.raises(BundleError, match="serial higher"):
@@ -223,7 +239,7 @@ def test_an_incremental_bundle_needs_its_base(private: Path, key: bytes, tmp_pat
 
 def test_a_difference_names_what_was_added_removed_and_changed(private: Path, tmp_path: Path) -> None:
     make_small(tmp_path / "one", private, serial=1)
-    make_small(tmp_path / "two.tar", private, serial=2, **CHANGES)
+    make_small(tmp_path / "two.tar", private, serial=2, changes=CHANGES)
     found = compare_manifests(read_manifest(tmp_path / "one" / MANIFEST), read_manifest(tmp_path / "two.tar"))
     assert [file.path for file in found.added] == ["docs/new.md"]
     assert [file.path for file in found.removed] == ["questions/q.jsonl"]

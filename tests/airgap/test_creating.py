@@ -166,6 +166,26 @@ def test_documents_come_along_when_asked_for(finished: Finished, tmp_path: Path)
         gather_experiment(replace(finished.wanted, run=tmp_path / "none"), tmp_path)
 
 
+def test_an_adapter_from_elsewhere_comes_along_and_one_that_no_arm_names_does_not(
+    finished: Finished, tmp_path: Path
+) -> None:
+    there = finished.wanted.run / "train-closed_book/adapter"
+    one = "{{examples: trained, folder: {0}}}"
+    taken = f"training.adapters={{{{closed_book: {one}, other: {one}}}}}"
+    experiment = finished.folder / "experiment.yaml"
+    config = load_config(experiment, overrides=[ARMS, taken.format(there)])
+    gathered = gather_experiment(replace(finished.wanted, config=config), tmp_path)
+    assert "adapter other does not come along: no arm names it" in gathered.notes
+    text = next(item.source for item in gathered.items if item.path == "configs/small.yaml")
+    assert isinstance(text, bytes)
+    assert b"folder: adapters/closed_book" in text
+    assert str(finished.folder).encode() not in text
+    config = load_config(experiment, overrides=[ARMS, taken.format(tmp_path)])
+    (tmp_path / "again").mkdir()
+    with pytest.raises(ConfigError, match="adapter closed_book is not trained in"):
+        gather_experiment(replace(finished.wanted, config=config), tmp_path / "again")
+
+
 def test_a_model_from_a_folder_comes_along_under_its_name(
     finished: Finished, built_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

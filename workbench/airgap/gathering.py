@@ -204,11 +204,15 @@ def _add_adapters(wanted: Wanted, tree: dict[str, Any], gathered: Gathered) -> N
     for name in sorted({arm.adapter for arm in wanted.config.arms.values() if arm.adapter is not None}):
         settings = wanted.config.training.adapters[name]
         folder = settings.folder or wanted.run / f"train-{name}" / BEST
+        fault = None
         if not (folder / WEIGHTS).exists():
-            gathered.notes.append(f"adapter {name} is not trained in {wanted.run}, so its arms cannot be asked")
-            continue
-        if read_passport(folder).base_fingerprint != base:
-            gathered.notes.append(f"adapter {name} was trained for another base model and does not come along")
+            fault = f"adapter {name} is not trained in {folder.parent}"
+        elif read_passport(folder).base_fingerprint != base:
+            fault = f"adapter {name} in {folder} was trained for another base model"
+        if fault is not None and settings.folder is not None:
+            raise ConfigError(f"{fault}; name the right one, or leave its arms out: training.adapters.{name}.folder")
+        if fault is not None:
+            gathered.notes.append(f"{fault}, so its arms cannot be asked")
             continue
         there = [one for one in ADAPTER_FILES if (folder / one).exists()]
         items = [Item(f"adapters/{name}/{one}", folder / one, wanted.data_licence) for one in there]
@@ -226,7 +230,10 @@ def _drop_paths(config: ExperimentConfig, tree: dict[str, Any], gathered: Gather
         if tree[section].get(key) is not None:
             gathered.notes.append(f"{section}.{key} is unset: {tree[section][key]} does not come along")
             tree[section][key] = None
-    for name, adapter in tree["training"]["adapters"].items():
+    for name, adapter in list(tree["training"]["adapters"].items()):
+        if adapter["folder"] is not None and adapter["folder"] != f"adapters/{name}":
+            gathered.notes.append(f"adapter {name} does not come along: no arm names it")
+            del tree["training"]["adapters"][name]
         if adapter.get("dataset") is not None:
             gathered.notes.append(f"training.adapters.{name}.dataset is unset: {adapter['dataset']} stays here")
             adapter["dataset"] = None

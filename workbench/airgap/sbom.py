@@ -15,6 +15,7 @@ from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
@@ -42,7 +43,7 @@ def write_sbom(name: str, version: str, wheels: Sequence[Wheel], assets: Sequenc
         version: of this program.
     """
     bom = Bom()
-    bom.metadata.timestamp = None
+    bom.metadata.timestamp = None  # type: ignore[assignment]  # optional in the format, written only where it is set
     components = [*map(_package, wheels), *map(_asset, assets)]
     root = Component(name=name, version=version, type=ComponentType.APPLICATION, bom_ref="bundle")
     bom.metadata.component = root
@@ -80,7 +81,7 @@ def _asset(asset: Asset) -> Component:
     )
 
 
-def _licences(text: str) -> list[object] | None:
+def _licences(text: str) -> list[LicenseExpression | DisjunctiveLicense] | None:
     """An SPDX id or expression where it is one, else its name; None where nothing is stated: the SBOM then has none."""
     return None if text == UNKNOWN_LICENCE else [LicenseFactory().make_from_string(text)]
 

@@ -31,7 +31,7 @@ FLOORS = (
         "series",
         "doctor",
     }
-    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm", "watching"}
+    | {"adapter_shelf", "auditing", "asking", "answering", "routed_arm", "watching", "airgap"}
     | {"collection_shelf", "open_libraries", "arrivals", "storing"},
     {"serving"},
     {"cli"},

@@ -176,3 +176,10 @@ def test_only_a_plain_adapter_is_merged(tmp_path: Path, arm: str, told: str) -> 
     )
     with pytest.raises(ConfigError, match=told):
         load_config(path)
+
+
+def test_documents_come_from_one_place(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, GOOD)).corpus.inside_questions
+    assert not load_config(write(tmp_path, GOOD + "corpus: {collection: kb}\n")).corpus.inside_questions
+    with pytest.raises(ConfigError, match="path docs and collection kb both name documents"):
+        load_config(write(tmp_path, GOOD + "corpus: {path: docs, collection: kb}\n"))

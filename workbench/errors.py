@@ -204,3 +204,11 @@ class ReadOnlyError(WorkbenchError, PermissionError):
 
 class UnknownModelError(ConfigError):
     """A request names a model that is not served; the message names those that are."""
+
+
+class BundleError(WorkbenchError, ValueError):
+    """A bundle is not what was signed, is for another machine, or cannot be installed; the message names the file."""
+
+
+class RollbackError(BundleError):
+    """A bundle is older than one that was installed here."""

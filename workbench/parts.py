@@ -135,7 +135,7 @@ class Parts:
 
     @cached_property
     def _question_file(self) -> QuestionFile:
-        if self.config.corpus.path is None:
+        if self.config.corpus.inside_questions:
             return load_questions(self.config.questions.path)
         return load_questions(
             self.config.questions.path,
@@ -145,7 +145,7 @@ class Parts:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The documents of corpus.path, or the passages the question file brings."""
+        """The documents of corpus.path or corpus.collection, or the passages the question file brings."""
         if self._material is not None:
             return self._material.corpus
         if self.config.corpus.path is not None:
@@ -153,6 +153,9 @@ class Parts:
                 self.config.corpus.path, self.config.corpus.include, limits=self.config.corpus.limits
             )
             return Corpus(tuple(documents), tuple(failures))
+        if self.config.corpus.collection is not None:
+            with Collection.open(self.config.corpus.collection, index=self.config.index) as collection:
+                return Corpus(tuple(collection.document(facts.id) for facts in collection.documents()), ())
         if not self._question_file.passages:
             raise EmptyCorpusError(
                 f"{self.config.questions.path} brings no passages of its own (only SQuAD files do); set corpus.path"
@@ -169,7 +172,7 @@ class Parts:
         clean, leaks = refuse_leaks(split)
         new = [question for question in clean if question.split is Split.NEW]
         forbidden = {span.document_id for question in new for span in question.relevant}
-        if self.config.corpus.path is None:  # a SQuAD title is the unit of the split: all its passages go
+        if self.config.corpus.inside_questions:  # a SQuAD title is the unit of the split: all its passages go
             groups = {question.group for question in new}
             forbidden |= {document.id for document in self.corpus.documents if document.title in groups}
         limited = limit_questions(clean, config.limit, seed=seed)

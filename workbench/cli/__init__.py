@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from workbench import offline
 from workbench.cli.adapters import adapter_app
 from workbench.cli.app import INTERRUPTED, app
+from workbench.cli.bundles import bundle_app
 from workbench.cli.collections import VERBS as COLLECTION_VERBS
 from workbench.cli.datasets import datasets_app
 from workbench.cli.doctor import VERBS as DOCTOR_VERBS
@@ -38,6 +39,7 @@ for panel, verbs in PANELS.items():
     for name, verb in verbs.items():
         app.command(name, rich_help_panel=panel)(verb)
 app.add_typer(adapter_app, name="adapter", rich_help_panel="Models")
+app.add_typer(bundle_app, name="bundle", rich_help_panel="Machines without a network")
 app.add_typer(datasets_app, name="dataset", rich_help_panel="Training datasets")
 app.add_typer(keys_app, name="keys", rich_help_panel="Serving")
 app.add_typer(models_app, name="models", rich_help_panel="Models")

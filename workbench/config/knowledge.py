@@ -28,8 +28,22 @@ class CorpusConfig(Knobs):
     """Which documents."""
 
     path: Path | None = Field(None, description="folder of documents; none: the passages inside questions.path (SQuAD)")
+    collection: Path | None = Field(
+        None, description="a collection that holds the documents already, in place of path: their files are not needed"
+    )
     include: tuple[str, ...] = Field(("**/*",), description="glob patterns below path")
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _documents_come_from_one_place(self) -> CorpusConfig:
+        if self.path is not None and self.collection is not None:
+            raise ValueError(f"path {self.path} and collection {self.collection} both name documents; set one")
+        return self
+
+    @property
+    def inside_questions(self) -> bool:
+        """Whether the documents are the passages of the question file."""
+        return self.path is None and self.collection is None
 
 
 class ModelsConfig(Knobs):

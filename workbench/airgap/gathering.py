@@ -15,14 +15,16 @@ from workbench.airgap.writing import Item
 from workbench.config import ExperimentConfig, LibraryConfig, dump_config, leaves_to_fit, load_library_config
 from workbench.corpus import scan_folder
 from workbench.errors import ConfigError
+from workbench.intake import admit_model
+from workbench.intake.adapter_settings import PASSPORT, WEIGHTS
+from workbench.intake.walking import STAMP_FILE
 from workbench.knowledge import Collection
 from workbench.knowledge.portability import export_collection
 from workbench.library import SETTINGS
 from workbench.models import InstalledModel, find_model
-from workbench.models.adapters import PASSPORT, WEIGHTS, read_passport
+from workbench.models.adapters import read_passport
 from workbench.models.catalogue import FolderSource
-from workbench.models.fingerprints import fingerprint_hashes, hash_files
-from workbench.models.folders import STAMP_FILE, UNKNOWN_LICENCE, list_loadable
+from workbench.models.folders import UNKNOWN_LICENCE
 from workbench.models.store import NAME, ModelStamp, home
 from workbench.runs import fingerprint_file
 from workbench.training import BEST
@@ -93,8 +95,7 @@ def _add_model(model: InstalledModel, reference: str, gathered: Gathered) -> str
         raise ConfigError(
             f"model {reference!r} has no plain name; keep it under one: workbench models add FOLDER --name"
         )
-    names = list_loadable(model.folder)
-    hashes = hash_files(model.folder, names, cache_path=home() / "hashes.json")
+    admitted = admit_model(model.folder, cache_path=home() / "hashes.json")
     # Where a folder lay on this machine is nobody's affair on another.
     source = FolderSource(path=model.name) if isinstance(model.source, FolderSource) else model.source
     stamp = ModelStamp(
@@ -102,12 +103,15 @@ def _add_model(model: InstalledModel, reference: str, gathered: Gathered) -> str
         kind=model.kind,
         licence=model.licence,
         source=source,
-        files=hashes,
-        fingerprint=fingerprint_hashes(hashes),
+        files=dict(admitted.files),
+        fingerprint=admitted.fingerprint,
     )
     if model.name not in [asset.name for asset in gathered.assets]:
         documents = [path.name for path in sorted(model.folder.glob("*")) if _is_notice(path)]
-        items = [Item(f"models/{model.name}/{one}", model.folder / one, model.licence) for one in [*names, *documents]]
+        items = [
+            Item(f"models/{model.name}/{one}", model.folder / one, model.licence)
+            for one in [*admitted.files, *documents]
+        ]
         items.append(
             Item(f"models/{model.name}/{STAMP_FILE}", f"{stamp.model_dump_json(indent=2)}\n".encode(), model.licence)
         )

@@ -17,6 +17,7 @@ from workbench.corpus import scan_folder
 from workbench.errors import ConfigError
 from workbench.intake import admit_model
 from workbench.intake.adapter_settings import PASSPORT, WEIGHTS
+from workbench.intake.hashes import fingerprint_hashes
 from workbench.intake.walking import STAMP_FILE
 from workbench.knowledge import Collection
 from workbench.knowledge.portability import export_collection

@@ -7,7 +7,7 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.serving.browsing import NARROW, WIDE, open_browser, visit
 from tests.serving.fake_api import FakeApi, serve
@@ -155,6 +155,24 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(browser: Browser, api:
         assert page.evaluate("() => sessionStorage.length") == 0
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Enter a key")).to_be_visible()
+
+
+def test_a_late_refusal_of_no_key_is_not_taken_for_one_of_the_new(browser: Browser, api: FakeApi, origin: str) -> None:
+    api.key = "wbk_right"
+    held: list[Route] = []
+    ask = "() => { import('/page/api.js').then(({ getJson }) => getJson('/v1/runs')).catch(() => {}); }"
+    with visit(browser, origin, refusals=True) as page:
+        page.get_by_role("dialog").get_by_label("Key").fill("wbk_right")
+        page.route("**/v1/runs", lambda route: held.append(route))  # noqa: PLW0108 - a method has no attributes
+        with page.expect_request("**/v1/runs"):
+            page.evaluate(ask)
+        page.keyboard.press("Enter")
+        expect(page.locator(".arm-card")).to_have_count(2)
+        with page.expect_response("**/v1/runs") as late:
+            held[0].continue_()
+        assert late.value.status == 401
+        page.wait_for_timeout(200)
+        expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_a_refusal_says_when_to_come_again_and_an_error_what_it_is(browser: Browser, api: FakeApi, origin: str) -> None:

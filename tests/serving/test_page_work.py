@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import combinations
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
@@ -9,6 +10,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from tests.serving.browsing import open_browser, visit
 from tests.serving.fake_api import FakeApi, serve
 from tests.serving.fake_content import SEAL
+from workbench.decision import Alarm
 
 pytestmark = pytest.mark.browser
 NOTES = "#/collections/field-notes"
@@ -216,6 +218,35 @@ def test_a_run_begins_with_its_verdict_and_shows_every_arm(browser: Browser, api
         assert sorted(range(6), key=dots.__getitem__) == sorted(range(6), key=means.__getitem__)
         expect(page.get_by_role("img", name=re.compile("^Quality against")).locator("circle")).to_have_count(5)
         expect(page.get_by_role("link", name="Full report")).to_have_attribute("href", "/v1/runs/quickstart/report")
+
+
+def test_alarms_that_refuse_stand_apart_from_cautions(browser: Browser, api: FakeApi, origin: str) -> None:
+    alarms = [Alarm(guard=f"g{n}", severity="warn", message=f"caution {n}") for n in range(3)]
+    alarms.append(Alarm(guard="leak", severity="refuse", message="answers stand in the training rows"))
+    api.runs["quickstart"]["decision"]["alarms"] = [alarm.model_dump() for alarm in alarms]
+    with visit(browser, origin, "#/runs/quickstart") as page:
+        expect(page.locator(".warning.refuse")).to_have_text("answers stand in the training rows")
+        expect(page.locator("div.warning > p")).to_have_text("caution 0")
+        page.get_by_text("and 3 more cautions").click()
+        expect(page.locator("div.warning li")).to_have_text(["caution 1", "caution 2", "One training seed."])
+
+
+def test_names_in_a_plot_do_not_lie_on_each_other(browser: Browser, api: FakeApi, origin: str) -> None:
+    for arm in api.runs["quickstart"]["summary"]["arms"].values():
+        arm["f1"] = {"mean": 0.0, "low": 0.0, "high": 0.2, "n": 9}
+    for place, costs in enumerate(api.runs["quickstart"]["decision"]["costs"]):
+        costs["seconds_p50"] = 0.03 + 0.001 * place
+    boxes = (
+        "node => [...node.querySelectorAll('text.name, text.tick')].map((one) => one.getBoundingClientRect().toJSON())"
+    )
+    with visit(browser, origin, "#/runs/quickstart", width=360) as page:
+        plot = page.get_by_role("img", name=re.compile("^Quality against"))
+        expect(plot.locator("circle")).to_have_count(5)
+        found = plot.evaluate(boxes)
+        for one, other in combinations(found, 2):
+            across = min(one["right"], other["right"]) - max(one["left"], other["left"])
+            along = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
+            assert across < 1 or along < 4, (one, other)  # a line's box is taller than its letters
 
 
 def test_a_run_without_a_verdict_is_shown_with_what_there_is(browser: Browser, api: FakeApi, origin: str) -> None:

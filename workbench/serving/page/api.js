@@ -46,6 +46,7 @@ export function headers() {
  * @throws {ApiError} any other answer, or none; an abort is the browser's own AbortError
  */
 export async function send(path, { method, body, signal } = {}) {
+  const key = storedKey();
   const own = body === undefined ? {} : { "Content-Type": "application/json" };
   let response;
   try {
@@ -61,7 +62,7 @@ export async function send(path, { method, body, signal } = {}) {
     if (signal?.aborted) throw error;
     throw unreachable();
   }
-  if (!response.ok) throw await readError(response);
+  if (!response.ok) throw await readError(response, key);
   return response;
 }
 
@@ -82,15 +83,16 @@ export function unreachable() {
   return new ApiError("The server cannot be reached. Is “workbench serve” still running?", 0);
 }
 
-/** @param {Response} response */
-async function readError(response) {
+/** @param {Response} response @param {string | null} key */
+async function readError(response, key) {
   const text = await response.text().catch(() => "");
-  return makeError(response.status, text, response.headers.get("Retry-After"));
+  return makeError(response.status, text, response.headers.get("Retry-After"), key);
 }
 
-/** @param {number} status @param {string} text the answer's body @param {string | null} retryAfter the header @returns {ApiError} */
-export function makeError(status, text, retryAfter) {
-  if (status === 401) dispatchEvent(new CustomEvent("workbench:unauthorised"));
+/** @param {number} status @param {string} text the answer's body @param {string | null} retryAfter the header @param {string | null} key it was asked with @returns {ApiError} */
+export function makeError(status, text, retryAfter, key) {
+  // A refusal of a key that was replaced meanwhile says nothing about the new one.
+  if (status === 401 && key === storedKey()) dispatchEvent(new CustomEvent("workbench:unauthorised"));
   const wait = retryAfter && Number.isFinite(Number(retryAfter)) ? Number(retryAfter) : null;
   return new ApiError(messageOf(text) ?? inWords(status), status, status === 429 || status === 503 ? wait : null);
 }

@@ -42,7 +42,8 @@ function logTicks(low, high) {
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) powers.push(power);
   const within = (factors) => powers.flatMap((power) => factors.map((factor) => factor * 10 ** power)).filter((one) => one >= low && one <= high);
   const tens = within([1]);
-  return tens.length >= 3 ? tens : within([1, 2, 5]);
+  const some = tens.length >= 3 ? tens : within([1, 2, 5]);
+  return some.length >= 2 ? some : ticks(low, high, 4);
 }
 
 function scale(from, to, [low, high], log) {
@@ -82,18 +83,28 @@ export function scatterPlot(points, { width, xLabel, yLabel, xText, yText }) {
   const y = scale(height - bottom, top, yDomain, false);
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, label(0, 11, yLabel, "start", "axis"), label(width - 10, height - 4, xLabel, "end", "axis"));
   axes(drawing, { x, y, xTicks: logTicks(...xDomain), yTicks: ticks(...yDomain), xText, yText, left, bottom: height - bottom, right: width - 10 });
-  const taken = [];
-  for (const point of [...points].sort((a, b) => b.y - a.y)) {
-    // Names that would lie on each other go below one another.
-    let at = y(point.y) + 4;
-    while (taken.some(([tx, ty]) => Math.abs(tx - x(point.x)) < 90 && Math.abs(ty - at) < 13)) at += 13;
-    taken.push([x(point.x), at]);
+  const room = freeRoom(points.map((point) => [x(point.x) - 7, x(point.x) + 7, y(point.y) + 4]), { top: top + 8, bottom: height - bottom - 4 });
+  for (const point of [...points].sort((a, b) => b.x - a.x)) {
+    const before = x(point.x) > 0.72 * width;
+    const long = 7 * point.name.length;
+    const at = room(before ? x(point.x) - 10 - long : x(point.x) + 10, before ? x(point.x) - 10 : x(point.x) + 10 + long, y(point.y) + 4);
     drawing.append(svg("g", { class: `series s${point.place}${point.hollow ? " hollow" : ""}` },
       typeof point.low === "number" && typeof point.high === "number" ? svg("line", { class: "bar thin", x1: x(point.x), x2: x(point.x), y1: y(point.low), y2: y(point.high) }) : null,
       svg("circle", { cx: x(point.x), cy: y(point.y), r: 5 }),
-      x(point.x) > 0.72 * width ? label(x(point.x) - 10, at, point.name, "end", "name") : label(x(point.x) + 10, at, point.name, "start", "name")));
+      label(before ? x(point.x) - 10 : x(point.x) + 10, at, point.name, before ? "end" : "start", "name")));
   }
   return drawing;
+}
+
+/** Places for names beside dots: the nearest height at which a name lies on nothing. @param {number[][]} taken [left, right, height] */
+function freeRoom(taken, { top, bottom }) {
+  return (left, right, wanted) => {
+    const steps = Array.from({ length: 40 }, (_, n) => wanted + 13 * Math.ceil(n / 2) * (n % 2 ? -1 : 1));
+    const free = (at) => at >= top && at <= bottom && !taken.some(([from, to, height]) => left < to && right > from && Math.abs(height - at) < 13);
+    const at = steps.find(free) ?? wanted;
+    taken.push([left, right, at]);
+    return at;
+  };
 }
 
 /** Loss over steps. @param {Line[]} lines @param {{width: number, xLabel: string, yLabel: string, xMost?: number}} options */

@@ -31,9 +31,14 @@ function showFound({ name, summary, decision, training }) {
   ];
 }
 
+/** What makes the figures untrustworthy stands each by itself; of the rest one, and the others behind it. */
 function cautions(decision) {
-  const said = [...(decision?.alarms ?? []).map((alarm) => alarm.message), ...(decision?.recommendation?.cautions ?? [])];
-  return [...new Set(said)].map((text) => h("p", { class: "warning" }, inline(text)));
+  const alarms = decision?.alarms ?? [];
+  const refused = alarms.filter((alarm) => alarm.severity === "refuse").map((alarm) => alarm.message);
+  const said = new Set([...alarms.map((alarm) => alarm.message), ...(decision?.recommendation?.cautions ?? [])]);
+  const [first, ...more] = [...said].filter((text) => !refused.includes(text));
+  const rest = more.length ? h("details", {}, h("summary", {}, `and ${counted(more.length, "more caution")}`), h("ul", { class: "told" }, more.map((text) => h("li", {}, inline(text))))) : null;
+  return [refused.map((text) => h("p", { class: "warning refuse" }, inline(text))), first ? h("div", { class: "warning" }, h("p", {}, inline(first)), rest) : null];
 }
 
 function reasons(verdict) {
@@ -104,7 +109,7 @@ function qualityFigure(summary, arms, names, places) {
   const rows = names.filter((arm) => arms[arm][metric]).map((arm) => ({ name: arm, value: arms[arm][metric].mean, low: arms[arm][metric].low, high: arms[arm][metric].high, place: places.get(arm), hollow: isControl(summary, arm) }));
   if (!rows.length) return null;
   const ends = rows.flatMap((row) => [row.value, row.low ?? row.value, row.high ?? row.value]);
-  const domain = /** @type {[number, number]} */ (metric === "gold_logprob" ? [Math.min(...ends), Math.max(...ends)] : [0, Math.max(0.1, ...ends)]);
+  const domain = /** @type {[number, number]} */ (metric === "gold_logprob" ? [Math.min(...ends), Math.max(...ends)] : [0, Math.max(0.1, 1.03 * Math.max(...ends))]);
   const words = rows.map((row) => `${row.name} ${score(metric, row.value)} ${interval(metric, row)}`).join("; ");
   const alternative = table(`${metricName(metric)} by arm`, ["Arm", metricName(metric), "Interval"], rows.map((row) => h("tr", {}, h("th", { scope: "row", class: "text" }, row.name), h("td", {}, score(metric, row.value)), h("td", {}, interval(metric, row)))));
   return figure(`Quality: ${metricName(metric)} with intervals`, `Quality by arm: ${words}`, (width) => intervalPlot(rows, { width, domain, text: (value) => score(metric, value) }), alternative);

@@ -1,6 +1,6 @@
 /** One file to the server with progress. XMLHttpRequest, because fetch cannot tell how much of a body has been sent. */
 
-import { headers, makeError, unreachable } from "./api.js";
+import { headers, makeError, storedKey, unreachable } from "./api.js";
 
 /**
  * @param {{file: File, collection: string, metadata: Record<string, any>, onProgress: (share: number) => void, signal: AbortSignal}} options
@@ -13,6 +13,7 @@ export function upload({ file, collection, metadata, onProgress, signal }) {
   form.append("metadata", JSON.stringify(metadata));
   form.append("file", file, file.name);
   const request = new XMLHttpRequest();
+  const key = storedKey();
   return new Promise((resolve, reject) => {
     const stop = () => {
       request.abort();
@@ -29,7 +30,7 @@ export function upload({ file, collection, metadata, onProgress, signal }) {
     request.addEventListener("error", () => reject(unreachable()));
     request.addEventListener("load", () => {
       signal.removeEventListener("abort", stop);
-      const failed = () => reject(makeError(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+      const failed = () => reject(makeError(request.status, request.responseText, request.getResponseHeader("Retry-After"), key));
       if (request.status < 200 || request.status > 299) {
         failed();
         return;

@@ -106,9 +106,8 @@ def refuse_other_machine(target: Target) -> None:
         )
     system, machine = platform.system().lower(), platform.machine().lower()
     wanted = target.platform.lower()
-    fits = (
-        wanted.endswith(machine) and ("linux" if system == "linux" else {"darwin": "macosx"}.get(system, "?")) in wanted
-    )
+    named = {"linux": "linux", "darwin": "macosx"}.get(system, "?")
+    fits = wanted.endswith(machine) and named in wanted
     if not fits:
         raise BundleError(f"the bundle is for {target.platform}, this machine is {system} {machine}")
     glibc = re.match(r"manylinux_(\d+)_(\d+)_", wanted)

@@ -214,3 +214,15 @@ def test_the_page_lets_nothing_in(served: Running) -> None:
         assert page.headers["x-content-type-options"] == "nosniff"
         assert client.get("/page/../app.py").status_code == 404
         assert client.get("/page/%2e%2e/app.py").status_code == 404
+
+
+def test_a_damaged_key_file_shuts_the_server_and_says_nothing_of_it(
+    trained: Path, tiny_home: Path, tmp_path: Path
+) -> None:
+    for served in start(trained, serving=tmp_path):
+        _, secret = served.service.keys.create("ann", {"*": "admin"})
+        (tmp_path / "keys.json").write_text("{}", encoding="utf-8")
+        with served.client(secret) as client:
+            answer = client.get("/v1/me")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "shut")
+        assert str(tmp_path) not in answer.text

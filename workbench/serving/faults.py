@@ -43,8 +43,6 @@ Fault = tuple[int, str, str | None]  # status, type, code
 
 # The first that fits counts.
 TOLD: tuple[tuple[type[Exception], Fault], ...] = (
-    (KeyFileError, (503, "server_error", "keys_unreadable")),
-    (AuditLogError, (507, "server_error", "audit_log_full")),
     (AccessError, (403, "permission_error", "not_allowed")),
     (UnknownModelError, (404, "invalid_request_error", "model_not_found")),
     (MissingCollectionError, (404, "invalid_request_error", "collection_not_found")),
@@ -96,6 +94,10 @@ def tell(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
             fault = (error.status_code, STATUS_TYPES.get(error.status_code, "invalid_request_error"), None)
             headers |= dict(error.headers or {})
             return fault[0], _body(str(error.detail), fault, None), headers
+        case KeyFileError() | AuditLogError():  # what they say names files of ours
+            log.error("refused everybody: %s", error)
+            shut = "this server cannot let anybody in now; its log says why"
+            return 503, _body(shut, (503, "server_error", "shut"), None), {}
         case WorkbenchError():
             fault = next(known for kind, known in TOLD if isinstance(error, kind))
         case OSError(errno=errno.ENOSPC):

@@ -12,7 +12,7 @@ from workbench.access import AuditLog, KeyStore, RateLimit, refuse_open_bind
 from workbench.answering import Answering
 from workbench.bench import Bench
 from workbench.collection_shelf import CollectionShelf
-from workbench.config import LibraryConfig, ServingConfig, dump_config
+from workbench.config import LibraryConfig, dump_config
 from workbench.monitoring.logs import FeedbackLog, QueryLog
 from workbench.runs import write_atomically
 from workbench.serving.admission import Admission
@@ -26,11 +26,6 @@ SEARCHES, FILLINGS = 4, 2  # threads that search, and threads that take document
 CONFIG = "config.yaml"
 
 
-def server_folder(config: ServingConfig, run: Path) -> Path:
-    """Return where a server keeps collections, keys and logs."""
-    return config.folder or run / "serving"
-
-
 @contextmanager
 def open_service(bench: Bench) -> Iterator[Service]:
     """Open a server's parts over a bench and close them after the block; the engine drains.
@@ -40,7 +35,7 @@ def open_service(bench: Bench) -> Iterator[Service]:
         BusyError: another server has the folder.
     """
     config = bench.config.serving
-    folder = server_folder(config, bench.run_folder.folder)
+    folder = config.folder_beside(bench.run_folder.folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = KeyStore(folder)
     refuse_open_bind(config.host, keys)

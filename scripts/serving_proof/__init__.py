@@ -1,0 +1,1 @@
+"""What `scripts/prove_serving.py` does to a running server, and what it counts."""

@@ -93,7 +93,7 @@ def _list(root: Path) -> list[dict[str, Any]]:
                 "name": path.parent.name,
                 "modified": path.stat().st_mtime,
                 "arms": list(summary.get("arms", {})),
-                "questions": summary.get("questions"),
+                "questions": summary.get("counts", {}).get("asked"),
                 "sentence": ((decision or {}).get("recommendation") or {}).get("sentence"),
             }
         )
@@ -124,12 +124,15 @@ def _load(folder: Path, _stamp: int) -> tuple[dict[str, list[CaseRecord]], dict[
 
 
 def _case(question: Question, records: list[CaseRecord], texts: dict[tuple[str, int, int], str]) -> dict[str, Any]:
+    first: dict[str, CaseRecord] = {}
+    for record in records:
+        first.setdefault(record.arm, record)  # the first seed's, of several
     return {
         "id": question.id,
         "text": question.text,
         "kind": question.kind,
         "answers": list(question.answers),
-        "arms": {record.arm: _arm(record, texts) for record in reversed(records)},  # the first seed's, of several
+        "arms": {arm: _arm(record, texts) for arm, record in first.items()},
     }
 
 

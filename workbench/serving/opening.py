@@ -20,6 +20,7 @@ from workbench.serving.drafts import Drafts
 from workbench.serving.metrics import Metrics
 from workbench.serving.service import Service
 from workbench.serving.trainings import Trainings, training_command
+from workbench.watching import log_folder
 
 log = logging.getLogger(__name__)
 SEARCHES, FILLINGS = 4, 2  # threads that search, and threads that take documents in
@@ -59,6 +60,7 @@ def open_service(bench: Bench) -> Iterator[Service]:
             on_done=lambda name: _take_over(answering, name),
         )
         parts.callback(trainings.close)
+        logs = log_folder(bench.config, bench.run_folder.folder)
         admission = Admission(slots=config.slots, queue=config.queue)
         yield Service(
             bench=bench,
@@ -69,8 +71,8 @@ def open_service(bench: Bench) -> Iterator[Service]:
             rates=RateLimit(config.requests_per_minute),
             admission=admission,
             audit=AuditLog(folder / "audit", content=config.audit_content),
-            queries=parts.enter_context(QueryLog(folder / "log", mode=config.query_log)),
-            feedback=parts.enter_context(FeedbackLog(folder / "log")),
+            queries=parts.enter_context(QueryLog(logs, mode=config.query_log)),
+            feedback=parts.enter_context(FeedbackLog(logs)),
             metrics=Metrics(lambda: engine.load, lambda: admission.taken),
             trainings=trainings,
             searching=parts.enter_context(ThreadPoolExecutor(SEARCHES, "search")),

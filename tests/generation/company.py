@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from tests.tiny import make_generator, make_prompts, train_tiny
-from workbench.generation import ContinuousEngine, LocalGenerator
+from workbench.contracts import Engine
+from workbench.generation import LocalGenerator
 from workbench.models import HfChatTokenizer
 from workbench.models.prefix import PrefixStore
 from workbench.types import Event, Failure, Generation, Piece, Prompt, Sampling
@@ -83,7 +84,7 @@ def forget(generator: LocalGenerator) -> None:
     generator.prefixes = PrefixStore(max_bytes=1e9, evict=True)
 
 
-def ask(engine: ContinuousEngine, prompt: Prompt, adapter: str | None = None, **asked: Any) -> Listener:
+def ask(engine: Engine, prompt: Prompt, adapter: str | None = None, **asked: Any) -> Listener:
     """Submit with greedy defaults."""
     listener = Listener(asked.pop("act", None))
     deadline = time.monotonic() + asked.pop("seconds", SOON)

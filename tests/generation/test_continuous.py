@@ -21,6 +21,7 @@ from workbench.errors import (
     QueueFullError,
 )
 from workbench.generation import ContinuousEngine, LocalGenerator
+from workbench.models import mixed_lora
 from workbench.types import Generation, Piece, Prompt, Sampling, StopReason
 
 FOREVER = 1500
@@ -308,6 +309,22 @@ def test_another_thread_may_borrow_the_generator_and_replace_an_adapter(
     assert ask(engine, prompt, "reader", max_new_tokens=20).wait().text == alone.text
     assert ask(engine, prompt, "second", max_new_tokens=4).wait()
     assert not base.done.is_set()
+
+
+def test_an_answer_whose_adapter_mixes_no_longer_goes_on_alone(
+    engine: ContinuousEngine, generator: LocalGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_end(generator)
+    prompts = make_prompts(generator.tokenizer)
+    wishes = [(None, 0), ("reader", 1), ("whole", 2)]
+    expected = [generator.generate([prompts[n]], adapter=name, max_new_tokens=300)[0].text for name, n in wishes]
+    asked = [ask(engine, prompts[number], name, max_new_tokens=300) for name, number in wishes]
+    while not all(listener.events for listener in asked):
+        time.sleep(0.001)
+    with engine.exclusive():
+        assert not any(listener.done.is_set() for listener in asked)
+        monkeypatch.setattr(mixed_lora, "_is_plain", lambda layer: False)
+    assert [listener.wait().text for listener in asked] == expected
 
 
 def test_closing_lets_what_was_accepted_end_and_takes_nothing_new(generator: LocalGenerator) -> None:

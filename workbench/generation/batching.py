@@ -33,7 +33,6 @@ class Rows:
 
     cache: SlotCache
     requests: list[Request] = field(default_factory=list)
-    served: int = 0  # number of the last pass
 
 
 class Batcher:
@@ -50,6 +49,7 @@ class Batcher:
         self._over = over
         self._reading: list[Request] = []  # first come, first read
         self._lanes: dict[Lane, Rows] = {}
+        self._served: dict[Lane, int] = {}  # number of each lane's last pass
         self._n_passes = 0
         self.stance = Stance(generator)
         self.prompt_tokens = 0
@@ -94,8 +94,7 @@ class Batcher:
             self._reading.remove(request)
             request.cache = None
         elif request.stage is Stage.ANSWERING:
-            lane = self.stance.lane_of(request.adapter)
-            rows = self._lanes[lane]
+            lane, rows = next((lane, rows) for lane, rows in self._lanes.items() if request in rows.requests)
             row = rows.requests.index(request)
             rows.cache.remove(row, sound=sound)
             rows.requests[row] = rows.requests[-1]
@@ -103,17 +102,29 @@ class Batcher:
             if not rows.requests:
                 del self._lanes[lane]
 
+    def look_again(self) -> None:
+        """Learn which adapters there are now, and move answers to where theirs is computed from here on."""
+        self.stance.look_again()
+        for lane, rows in list(self._lanes.items()):
+            for request in [one for one in rows.requests if self.stance.lane_of(one.adapter) != lane]:
+                cache = SlotCache(self._geometry, max_rows=1)
+                cache.add(n_tokens=request.most_tokens)
+                cache.put(0, rows.cache.take(rows.requests.index(request)))
+                self.remove(request)
+                request.cache, request.stage = cache, Stage.READING
+                self._reading.append(request)
+                self._settle(request)
+
     def step(self) -> None:
         """Make one pass over the model for the lane whose turn it is."""
         wanted = {self._lane_now(request) for request in self._reading} | self._lanes.keys()
         if not wanted:
             return
-        in_order = sorted(wanted, key=lambda lane: self._lanes[lane].served if lane in self._lanes else -1)
-        lane = self.stance.choose(in_order)
+        lane = self.stance.choose(sorted(wanted, key=lambda lane: self._served.get(lane, 0)))
         readers = list(self._plan(lane))
         self._n_passes += 1
+        self._served[lane] = self._n_passes
         rows = self._lanes.get(lane) or Rows(SlotCache(self._geometry, max_rows=self._slots))
-        rows.served = self._n_passes
         started = time.perf_counter()
         try:
             self.stance.take(lane)
@@ -200,7 +211,7 @@ class Batcher:
     def _settle(self, request: Request) -> None:
         """Move a request whose prompt is read to a row among those decoded together."""
         lane = self.stance.lane_of(request.adapter)
-        rows = self._lanes.get(lane) or Rows(SlotCache(self._geometry, max_rows=self._slots), served=self._n_passes)
+        rows = self._lanes.get(lane) or Rows(SlotCache(self._geometry, max_rows=self._slots))
         assert request.cache is not None
         row = rows.cache.add(n_tokens=request.most_tokens)
         rows.cache.put(row, request.cache.take(0))

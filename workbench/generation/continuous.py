@@ -106,11 +106,15 @@ class ContinuousEngine:
             ValueError: the sampling is out of its range, or the prompt has no question.
         """
         check_sampling(sampling)
-        self._refuse(prompt, adapter, sampling)
+        self._refuse(prompt, sampling)
+        passport = None if adapter is None else self._generator.adapters.get(adapter)
+        if adapter is not None and passport is None:
+            loaded = ", ".join(self._generator.adapters) or "none"
+            raise AdapterMismatchError(f"adapter {adapter!r} is not loaded; loaded: {loaded}")
         request = Request(
             prompt=prompt,
             adapter=adapter,
-            passport=None if adapter is None else self._generator.adapters[adapter],
+            passport=passport,
             owner=self._generator.prefix_owner(adapter),
             sampling=sampling,
             deadline=deadline,
@@ -173,10 +177,7 @@ class ContinuousEngine:
             self._changed.notify_all()
         self._thread.join()
 
-    def _refuse(self, prompt: Prompt, adapter: str | None, sampling: Sampling) -> None:
-        if adapter is not None and adapter not in self._generator.adapters:
-            loaded = ", ".join(self._generator.adapters) or "none"
-            raise AdapterMismatchError(f"adapter {adapter!r} is not loaded; loaded: {loaded}")
+    def _refuse(self, prompt: Prompt, sampling: Sampling) -> None:
         if not prompt.suffix_ids:
             raise ValueError("the prompt has no question: its suffix is empty")
         if prompt.token_count + sampling.max_new_tokens > self._context_tokens:
@@ -242,10 +243,10 @@ class ContinuousEngine:
                     break
                 self._changed.wait(GUEST_SECONDS if self._n_open else None)
             self._give_up_late()
-        self._batch.stance.look_again()
         for request in self._open_requests():
             if request.adapter is not None and self._generator.adapters.get(request.adapter) is not request.passport:
                 self._give_up(request, GivenUpError(f"adapter {request.adapter!r} was replaced meanwhile; ask again"))
+        self._batch.look_again()
 
     def _open_requests(self) -> list[Request]:
         with self._changed:

@@ -9,11 +9,12 @@ Not a scheduler of several models, and no paging: the memory of an answer is one
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -38,6 +39,7 @@ from workbench.types import EngineLoad, Event, Failure, Generation, Prompt, Samp
 log = logging.getLogger(__name__)
 CHUNK_TOKENS = 128  # of prompts in one pass: bounds how long answers that run wait, at little loss for those that read
 GUEST_SECONDS = 0.05  # how often deadlines are looked at while somebody else has the model
+NICENESS = 10  # of the engine's thread: a server that is full must say so at once
 FINISHES = 32  # answers that the throughput is measured over
 
 
@@ -199,6 +201,7 @@ class ContinuousEngine:
 
     def _run(self) -> None:
         """The engine's thread."""
+        _give_way()
         with torch.inference_mode():
             try:
                 while self._await_work():
@@ -297,3 +300,9 @@ class ContinuousEngine:
             self._drain_until = self._drain_until or 0.0
             self._is_away = True
             self._changed.notify_all()
+
+
+def _give_way() -> None:
+    """Let threads that answer people go before this one and those that torch makes for it, where Linux can."""
+    with suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

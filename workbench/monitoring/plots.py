@@ -61,7 +61,7 @@ def plot_rate(name: str, weeks: Sequence[Week]) -> str:
 
 
 def _name_weeks(axes: Axes, weeks: Sequence[Week]) -> None:
-    step = max(1, len(weeks) // 6)
+    step = -(-len(weeks) // 4)  # four dates fit side by side
     axes.set_xticks(range(0, len(weeks), step), [week.monday for week in weeks[::step]], color=INK)
     axes.tick_params(axis="x", labelsize=8, labelcolor=MUTED)
     axes.set_xlim(-0.6, max(len(weeks), FEWEST_WEEKS) - 0.4)

@@ -15,6 +15,8 @@ def lead_sentence(report: MonitorReport) -> str:
     """Return what a person needs to know first."""
     if report.advice:
         return f"It is time to {', then '.join(COMMANDS[one.action] for one in report.advice)}."
+    if alarms := [check.title for check in report.checks if check.state is State.ALARM]:
+        return f"Nothing has to be trained for it here, but an alarm was raised: {'; '.join(alarms)}."
     few = [check for check in report.checks if check.state is State.TOO_FEW]
     tested = [check for check in report.checks if check.state is State.QUIET]
     if few:

@@ -332,7 +332,7 @@ class CollectionShelf:
         return self._library(self.folder / name, config)
 
     def _library(self, folder: Path, config: LibraryConfig) -> Library:
-        shared = {"limits": self._defaults.limits, "models": self._defaults.models}
+        shared = {name: getattr(self._defaults, name) for name in ("limits", "models", "offline")}
         config = config.model_copy(update=shared)
         return Library(folder, config, embedder=self._embedder, reranker=self._reranker)
 

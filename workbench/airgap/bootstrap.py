@@ -32,6 +32,7 @@ SOURCES = (
     "airgap/placing.py",
     "errors.py",
     "locking.py",
+    "offline.py",
 )
 MAIN = """import sys
 

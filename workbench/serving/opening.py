@@ -84,7 +84,11 @@ def open_service(bench: Bench) -> Iterator[Service]:
 def _open_shelf(bench: Bench, folder: Path) -> CollectionShelf:
     experiment = bench.config
     defaults = LibraryConfig(
-        models=experiment.models, chunking=experiment.chunking, index=experiment.index, limits=experiment.corpus.limits
+        models=experiment.models,
+        chunking=experiment.chunking,
+        index=experiment.index,
+        limits=experiment.corpus.limits,
+        offline=experiment.offline,
     )
     return CollectionShelf(
         folder / "collections",

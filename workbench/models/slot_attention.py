@@ -25,7 +25,7 @@ from workbench.models.slots import Geometry, SlotCache
 NAME = "workbench_slots"
 # Largest difference of a logit from the usual way, in standard deviations of the logits.
 TOLERANCES = {torch.float32: 1e-2, torch.float16: 0.1}
-# Tokens of padding in a row that cost as much as a call of its own for it (a guess: a call is some 40 microseconds a layer).
+# Tokens of padding in a row that cost as much as a call of its own for it: a guess, some 40 microseconds a layer.
 CALL_TOKENS = 300
 # What an attention function may be told that changes its result and that this one does not do.
 UNKNOWN = ("softcap", "s_aux", "position_bias")

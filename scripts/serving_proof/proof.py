@@ -22,7 +22,7 @@ from serving_proof.load import Outcome, hang_up, press
 QUESTIONS = ("What does a complete Hexley cost?", "How is the gauge reset?", "Who answers in the evening?")
 REFUSED_WITHIN = 0.05  # seconds, of 99 in 100 refusals
 GROWTH = 1.05  # of memory from a server that has warmed up to one that was pressed
-WARM_SECONDS = 20.0
+WARM_SECONDS = 90.0  # until every size of batch was seen, and what torch and malloc keep of them is kept
 
 
 async def prove(arguments: argparse.Namespace) -> int:
@@ -43,10 +43,12 @@ async def prove(arguments: argparse.Namespace) -> int:
         await _wait_until_idle(host, port)
         before = process.memory_info().rss
         outcome = Outcome()
-        await press(host, port, bodies, outcome, seconds=arguments.seconds, **pressing)
+        pressed = asyncio.create_task(press(host, port, bodies, outcome, seconds=arguments.seconds, **pressing))
+        await asyncio.sleep(arguments.seconds / 2)
+        halfway = process.memory_info().rss
+        await pressed
         await _wait_until_idle(host, port)
-        after = process.memory_info().rss
-        _tell_pressing(kept, outcome, before, after, arguments)
+        _tell_pressing(kept, outcome, (before, halfway, process.memory_info().rss), arguments)
 
         threads, files = process.num_threads(), process.num_fds()
         left = await hang_up(host, port, bodies, times=arguments.hang_ups, at_once=32, seed=arguments.seed)
@@ -81,7 +83,7 @@ class _Kept:
         print(f"{'holds' if holds else 'FAILS'}  {line}", flush=True)
 
 
-def _tell_pressing(kept: _Kept, outcome: Outcome, before: int, after: int, arguments: argparse.Namespace) -> None:
+def _tell_pressing(kept: _Kept, outcome: Outcome, memory: tuple[int, int, int], arguments: argparse.Namespace) -> None:
     counts = ", ".join(f"{count:,} {what}" for what, count in sorted(outcome.statuses.items()))
     kept.that(
         set(outcome.statuses) <= {"whole", "429"} and outcome.statuses["whole"] > 0,
@@ -92,8 +94,10 @@ def _tell_pressing(kept: _Kept, outcome: Outcome, before: int, after: int, argum
         most is not None and most < REFUSED_WITHIN,
         f"refusals: median {1000 * (half or 0):.1f} ms, p99 {1000 * (most or 0):.1f} ms (aim: < 50)",
     )
+    before, halfway, after = (n_bytes / 2**20 for n_bytes in memory)
     kept.that(
-        after <= GROWTH * before, f"memory {before / 2**20:,.0f} → {after / 2**20:,.0f} MiB ({after / before - 1:+.1%})"
+        after <= GROWTH * before,
+        f"memory {before:,.0f} MiB, halfway {halfway:,.0f}, after {after:,.0f} ({after / before - 1:+.1%})",
     )
 
 

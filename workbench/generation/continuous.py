@@ -32,6 +32,7 @@ from workbench.generation.local import LocalGenerator
 from workbench.generation.requests import Request
 from workbench.generation.sampling import Sampler, check_sampling
 from workbench.generation.streaming import TextStream
+from workbench.hardware import trim_freed_memory
 from workbench.models.slot_attention import check_attention
 from workbench.models.slots import read_geometry
 from workbench.types import EngineLoad, Event, Failure, Generation, Prompt, Sampling
@@ -39,6 +40,7 @@ from workbench.types import EngineLoad, Event, Failure, Generation, Prompt, Samp
 log = logging.getLogger(__name__)
 CHUNK_TOKENS = 128  # of prompts in one pass: bounds how long answers that run wait, at little loss for those that read
 GUEST_SECONDS = 0.05  # how often deadlines are looked at while somebody else has the model
+TIDY_SECONDS = 1.0  # without a request, until freed memory is given back
 NICENESS = 10  # of the engine's thread: a server that is full must say so at once
 FINISHES = 32  # answers that the throughput is measured over
 
@@ -81,6 +83,7 @@ class ContinuousEngine:
         self._waiting: deque[Request] = deque()
         self._n_open = 0
         self._guests = 0
+        self._is_tidy = True  # nothing was answered since freed memory was given back
         self._is_away = False  # the engine's thread keeps off the model
         self._drain_until: float | None = None  # None: not closing
         self._busy_seconds = 0.0
@@ -230,8 +233,13 @@ class ContinuousEngine:
                     if late or (self._drain_until is not None and self._n_open == 0):
                         return False
                     if self._n_open:
+                        self._is_tidy = False
                         return True
-                    self._changed.wait()
+                    if self._changed.wait(None if self._is_tidy else TIDY_SECONDS):
+                        continue
+                    # Batches of many sizes leave a heap in pieces: a server that was busy would seem to have grown.
+                    self._is_tidy = True
+                    trim_freed_memory()
                     continue
             self._stand_aside()
 

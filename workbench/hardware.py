@@ -67,7 +67,7 @@ def free_memory() -> int:
 
 
 def trim_freed_memory() -> None:
-    """Give what glibc's heaps keep of freed blocks back to the kernel, once; elsewhere do nothing. Takes milliseconds."""
+    """Give what glibc's heaps keep of freed blocks back to the kernel, once, in milliseconds; elsewhere do nothing."""
     import ctypes
 
     with suppress(OSError, AttributeError):  # no glibc

@@ -12,8 +12,11 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from playwright.sync_api import Browser
 
 from tests.conftest import write_experiment
+from tests.serving.browsing import open_browser
+from tests.serving.fake_api import FakeApi, serve
 from workbench.bench import Bench
 from workbench.config import load_config
 from workbench.serving.app import build_app
@@ -88,3 +91,23 @@ def served(trained: Path, built_home: Path, tmp_path_factory: pytest.TempPathFac
 def client(served: Running) -> Iterator[httpx.Client]:
     with served.client() as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of one file; they are skipped where there is none."""
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    """The state behind the fake server."""
+    return FakeApi()
+
+
+@pytest.fixture
+def origin(api: FakeApi) -> Iterator[str]:
+    """The address of the fake server, for tests of the page alone."""
+    with serve(api) as address:
+        yield address

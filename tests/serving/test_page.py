@@ -1,7 +1,6 @@
 """The page in Chromium: every view, wide and narrow, light and dark; accessibility; keys, refusals, a server gone."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.serving.browsing import NARROW, WIDE, open_browser, visit
-from tests.serving.fake_api import FakeApi, serve
+from tests.serving.browsing import NARROW, WIDE, visit
+from tests.serving.fake_api import FakeApi
 from tests.serving.fake_content import NAME_PAYLOAD, PAYLOAD, FakeCollection, FakeDocument
 
 pytestmark = pytest.mark.browser
@@ -25,23 +24,6 @@ VIEWS = {  # address → what stands there once it is loaded
     "#/runs/quickstart/questions": ".question",
     "#/train": ".adapters li",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def origin(api: FakeApi) -> Iterator[str]:
-    with serve(api) as address:
-        yield address
 
 
 def go(page: Page, address: str) -> None:

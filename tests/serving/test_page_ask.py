@@ -1,37 +1,19 @@
 """The Ask page in Chromium: streaming, stopping, citations at the right characters, feedback, all of it by keyboard."""
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.serving.browsing import open_browser, visit
-from tests.serving.fake_api import CLOSED_BOOK, FakeApi, serve
+from tests.serving.browsing import visit
+from tests.serving.fake_api import CLOSED_BOOK, FakeApi
 from tests.serving.fake_content import BOLTS, PUMP, SEAL
 
 pytestmark = pytest.mark.browser
 NOTES = "#/ask?q=How+often%3F&arm=smollm2-135m-instruct%7Cfield-notes"
 QUESTION = "How often is the seal of the P-7 changed?"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def origin(api: FakeApi) -> Iterator[str]:
-    with serve(api) as address:
-        yield address
 
 
 def focused(page: Page) -> str:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from tests.serving.browsing import open_browser, visit
+from tests.serving.browsing import visit
 from tests.serving.conftest import Running
 
 pytestmark = pytest.mark.browser
 TEXT = "🔧🔧 Notes 🧰\n\nThe seal of the pump is changed every 900 hours 🟦.\n"
 PASSAGE = "every 900 hours 🟦."
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 def file(name: str, text: str) -> FilePayload:

@@ -1,36 +1,18 @@
 """Collections, Runs and Train in Chromium: adding, finding, deleting, keys; a run down to its questions; a training."""
 
 import re
-from collections.abc import Iterator
 from itertools import combinations
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
-from tests.serving.browsing import open_browser, visit
-from tests.serving.fake_api import FakeApi, serve
+from tests.serving.browsing import visit
+from tests.serving.fake_api import FakeApi
 from tests.serving.fake_content import SEAL
 from workbench.decision import Alarm
 
 pytestmark = pytest.mark.browser
 NOTES = "#/collections/field-notes"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def origin(api: FakeApi) -> Iterator[str]:
-    with serve(api) as address:
-        yield address
 
 
 def file(name: str, text: str = "The seal is changed every year.") -> FilePayload:

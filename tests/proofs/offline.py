@@ -179,7 +179,7 @@ def prove(options: argparse.Namespace, place: Path) -> list[str]:
         for model in MODELS:
             proof.stage(f"draw {model}", "models", "fetch", model)
     run, corpus = place / "run", REPOSITORY / "data" / "corpus"
-    embedder = ["--set", f"models.embedder={MODELS[1]}"] if proof.config == TINY else []
+    embedder = ["--set", f"models.embedder={MODELS[1]}"] if options.config.resolve() == TINY else []
     proof.stage("sync", "sync", place / "collection", corpus, *embedder)
     for verb in ("train", "evaluate"):
         proof.stage(verb, verb, proof.config, "--out", run)

@@ -141,7 +141,7 @@ def _find_base(path: Path, manifest: Manifest, base: Path | None, installed: Pat
     places += sorted((installed / RELEASES).glob(f"*/{KEPT}")) if installed else []
     for place in places:
         try:
-            found = FolderContainer(place, linked=True)
+            found = FolderContainer(place)
             if parse_manifest(found.manifest).id == manifest.base.id:
                 return found
         except BundleError:

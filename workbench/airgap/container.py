@@ -98,13 +98,9 @@ def refuse(path: Path, fault: str) -> BundleError:
 class FolderContainer:
     """A bundle as a folder of plain files: no links, no second names, no folder without a file."""
 
-    def __init__(self, path: Path, *, linked: bool = False) -> None:
-        """Read manifest and signature.
-
-        Args:
-            linked: files may have second names, as those of an installed bundle do.
-        """
-        self.path, self._linked = path, linked
+    def __init__(self, path: Path) -> None:
+        """Read manifest and signature."""
+        self.path = path
         if not os.path.lexists(path / MANIFEST):
             raise BundleError(f"{path} holds no {MANIFEST!r}, so it is no bundle; make one: workbench bundle create")
         self.manifest = b"".join(self._read(MANIFEST, None, MAX_MANIFEST_BYTES))
@@ -149,7 +145,7 @@ class FolderContainer:
         fault = None
         if not stat.S_ISREG(found.st_mode):
             fault = "is no plain file"
-        elif found.st_nlink > 1 and not self._linked:
+        elif found.st_nlink > 1:
             fault = "has a second name (a hard link), by which it could be changed"
         elif found.st_size > most or size not in (None, found.st_size):
             fault = f"has {found.st_size} bytes, stated are {most}"

@@ -146,15 +146,15 @@ def _make_release(bundle: Opened, release: Path, on_progress: Progress) -> None:
 
 
 def _lay_out(kept: Path, release: Path, file: FileEntry) -> None:
-    """Put a file where it is used. Models, which nobody changes in place, share their bytes with the bundle."""
+    """Put a copy of a file where it is used. No hard link: the gate refuses models with a second name."""
     if file.path.startswith(f"{MODELS}/"):
         target = release / "home" / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.hardlink_to(kept / file.path)
     elif file.path.startswith(COPIED):
         target = release / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(kept / file.path, target)
+    else:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(kept / file.path, target)
 
 
 def _is_archive(path: str) -> bool:

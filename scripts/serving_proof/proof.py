@@ -22,6 +22,7 @@ from serving_proof.load import Outcome, hang_up, press
 QUESTIONS = ("What does a complete Hexley cost?", "How is the gauge reset?", "Who answers in the evening?")
 REFUSED_WITHIN = 0.05  # seconds, of 99 in 100 refusals
 GROWTH = 1.05  # of memory from a server that has warmed up to one that was pressed
+TIDY_SECONDS = 3.0  # an engine without work gives freed memory back after one
 WARM_SECONDS = 90.0  # until every size of batch was seen, and what torch and malloc keep of them is kept
 
 
@@ -106,6 +107,7 @@ async def _wait_until_idle(host: str, port: int) -> None:
         for _ in range(1200):
             health = (await client.get("/health")).json()
             if health["running"] == health["waiting"] == 0:
+                await asyncio.sleep(TIDY_SECONDS)
                 return
             await asyncio.sleep(0.1)
     raise TimeoutError(f"answers are still under way after two minutes: {health}")

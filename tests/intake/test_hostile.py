@@ -70,7 +70,7 @@ def test_where_an_adapter_says_it_was_trained_is_a_label_only(tmp_path: Path) ->
     config = json.loads((folder / "adapter_config.json").read_text())
     for label in (None, "someone/model", "/home/someone/models/base"):
         (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": label}))
-        admit_adapter(folder)
+        assert admit_adapter(folder).kind == "adapter"
 
 
 @pytest.mark.parametrize(

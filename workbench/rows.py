@@ -1,4 +1,4 @@
-"""The rows of training datasets as they cross the disk. Nouns like those of types.py; nothing here computes."""
+"""The rows of training datasets as they cross the disk. Nouns like those of `types`; nothing here computes."""
 
 from __future__ import annotations
 

@@ -62,3 +62,21 @@ def test_citations_resolve_to_passages_once_and_unknown_numbers_drop() -> None:
     citations = read_citations("Teal [2], as said [2] and [9]; see [1].", HITS[:3])
     assert [(c.number, c.document_id) for c in citations] == [(2, "d1.md"), (1, "d0.md")]
     assert read_citations("No marks, no [x] citations.", HITS) == ()
+
+
+def test_the_best_passage_can_stand_next_to_the_question_under_its_own_number() -> None:
+    _, tokenizer = load_tiny()
+    builder = PromptBuilder(tokenizer, PromptConfig(system="", order="best_last", max_tokens=2000))
+    prompt = builder.build("What is it?", HITS[:2])
+    assert prompt.messages[0].content == (
+        "[2] Part 1\nPassage text number 1.\n\n[1] Part 0\nPassage text number 0.\n\nQuestion: What is it?"
+    )
+    assert [c.document_id for c in read_citations("[1]", prompt.hits)] == ["d0.md"]
+
+
+def test_best_last_cuts_the_worst_too() -> None:
+    _, tokenizer = load_tiny()
+    config = PromptConfig(system="", order="best_last", max_tokens=2000)
+    whole = PromptBuilder(tokenizer, config).build("What is it?", HITS)
+    tight = config.model_copy(update={"max_tokens": whole.token_count - 1})
+    assert PromptBuilder(tokenizer, tight).build("What is it?", HITS).cut == HITS[3:]

@@ -40,6 +40,8 @@ class PromptBuilder:
     def build(self, question: str, hits: Ranking = ()) -> Prompt:
         """Return the prompt with as many of `hits` as fit, best first; no passage is ever shortened.
 
+        The n-th of them is [n] wherever `order` puts it.
+
         Raises:
             PromptBudgetError: the question does not fit even without passages, or the chat template altered it.
         """
@@ -69,7 +71,8 @@ class PromptBuilder:
 
     def _build(self, question: str, hits: Ranking, cut: Ranking) -> Prompt:
         asked = QUESTION_MARK + self._tokenizer.neutralise(question.strip())
-        passages = "".join(format_passage(hit, number) for number, hit in enumerate(hits, start=1))
+        numbered = [format_passage(hit, number) for number, hit in enumerate(hits, start=1)]
+        passages = "".join(reversed(numbered) if self._config.order == "best_last" else numbered)
         messages = (
             *([Message("system", self._config.system)] if self._config.system else []),
             *self._shots,

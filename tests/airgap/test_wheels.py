@@ -181,3 +181,28 @@ def test_pip_chooses_from_a_folder_and_a_source_is_built_for_this_machine_alone(
     assert len(house.requirements.splitlines()) == 4
     assert all(wheel.sha256 in house.requirements for wheel in house.wheels)
     assert parse_wheel_filename(pip_wheel().name)[1] == house.wheels[0].version
+
+
+@pytest.mark.parametrize(("asked", "given", "taken"), [
+    ("cpu", "torch 2.13.0 + nvidia", False),
+    ("any", "torch 2.13.0 + nvidia", True),
+    ("cu128", "torch 2.13.0 + nvidia", False),
+    ("cu128", "torch 2.13.0+cu128 + nvidia", True),
+    ("any", "torch 2.13.0+cpu", True),
+])  # fmt: skip
+def test_the_build_of_torch_is_the_one_asked_for(asked: str, given: str, taken: bool, tmp_path: Path) -> None:
+    folder, house = tmp_path / "given", tmp_path / "house"
+    folder.mkdir()
+    house.mkdir()
+    _, version, *cuda = given.split()
+    fake_wheel(folder, "workbench", metadata="Requires-Dist: torch\n")
+    fake_wheel(
+        folder, "torch", version=version, metadata="Requires-Dist: nvidia-cublas\n" if cuda else "", tag="py3-none-any"
+    )
+    fake_wheel(folder, "nvidia_cublas", version="1.0")
+    if taken:
+        found = gather_wheels(house, this_machine(), torch=asked, wheels=folder)
+        assert found.torch == version
+    else:
+        with pytest.raises(FetchError, match=rf"asked for torch for {asked}|No matching distribution"):
+            gather_wheels(house, this_machine(), torch=asked, wheels=folder)

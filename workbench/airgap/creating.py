@@ -59,7 +59,7 @@ def create_bundle(
     Args:
         wanted: what of which experiment.
         target: Python and platform; its torch is filled in with what pip found.
-        torch: the build of torch to ask for: cpu, or for example cu128.
+        torch: the build of torch to ask for: cpu, for example cu128, or any: the one that pip's index has.
         since: an earlier bundle or its manifest: only what changed is carried.
         key: file of the private key; None: not signed.
         wheels: a folder to take all wheels from; None: pip asks its index.

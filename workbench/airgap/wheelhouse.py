@@ -27,6 +27,7 @@ from workbench.airgap.wheel_files import (
 from workbench.errors import BundleError, FetchError
 
 ROOT = "workbench"
+ANY_TORCH = "any"
 PROJECT_PARTS = ("workbench", "pyproject.toml", "README.md", "LICENSE")
 CONSTRAINTS = "constraints.txt"
 FIRST_ZIP_TIME = "315532800"  # 1980, in seconds since 1970
@@ -66,7 +67,7 @@ def gather_wheels(
 
     Args:
         folder: empty.
-        torch: the build of torch: cpu, or for example cu128.
+        torch: the build of torch: cpu, for example cu128, or any: the one the index has.
         extras: of this program, for example cpu.
         wheels: take all of them from this folder and ask no index; None: pip asks its index.
     Raises:
@@ -79,7 +80,12 @@ def gather_wheels(
     own = _own_wheel(project, wheels, house)
     constraints = _write_constraints(project, folder / CONSTRAINTS, torch)
     root = f"{own}[{','.join(sorted(extras))}]" if extras else str(own)
-    built = _download(house, target, [root, _pip(wheels)], constraints, wheels)
+    try:
+        built = _download(house, target, [root, _pip(wheels)], constraints, wheels)
+    except FetchError as error:
+        if torch in ("cpu", ANY_TORCH):
+            raise
+        raise FetchError(f"{error}; asked for torch for {torch}: {_where_from(torch)}") from error
     found = sorted((read_wheel(path) for path in house.glob("*.whl")), key=lambda wheel: wheel.name)
     for wheel in found:
         refuse_foreign_tags(wheel, target)
@@ -134,7 +140,7 @@ def _write_constraints(project: Path | None, path: Path, torch: str) -> Path:
     """Write the versions this project is tested with, torch in the build that is wanted; return `path`."""
     tested = project / CONSTRAINTS if project else None
     lines = tested.read_text(encoding="utf-8").splitlines() if tested and tested.exists() else []
-    if torch != "cpu":
+    if torch not in ("cpu", ANY_TORCH):
         lines = [f"{line}+{torch}" if re.fullmatch(r"torch==[\d.]+", line) else line for line in lines]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
@@ -200,12 +206,20 @@ def _run_pip(arguments: Sequence[str], *, offline: bool) -> None:
 
 def _refuse_other_torch(wheels: Sequence[Wheel], torch: str) -> None:
     """Raise FetchError if the index gave another build of torch than was asked for."""
+    if torch == ANY_TORCH:
+        return
     heavy = [wheel.name for wheel in wheels if wheel.name.startswith(CUDA_MARKS)]
     found = next((wheel for wheel in wheels if wheel.name == "torch"), None)
     wrong = bool(heavy) if torch == "cpu" else found is not None and found.version.local != torch
     if wrong:
         raise FetchError(
             f"asked for torch for {torch}, but pip's index gave {found.path.name if found else 'none'}"
-            f"{f' with {len(heavy)} CUDA packages' if heavy else ''}; name an index of torch's {torch} builds in "
-            "PIP_EXTRA_INDEX_URL or their folder in PIP_FIND_LINKS, then run the same command"
+            f"{f' with {len(heavy)} CUDA packages' if heavy else ''}; {_where_from(torch)}"
         )
+
+
+def _where_from(torch: str) -> str:
+    return (
+        f"name an index of torch's {torch} builds in PIP_EXTRA_INDEX_URL or their folder in PIP_FIND_LINKS, then run "
+        f"the same command, or take what the index has: --torch {ANY_TORCH}"
+    )

@@ -41,7 +41,10 @@ def create(
         str | None,
         typer.Option("--platform", help="the target's platform tag; default: manylinux_2_28 of this processor"),
     ] = None,
-    torch: Annotated[str, typer.Option("--torch", help="build of torch: cpu, or for example cu128")] = "cpu",
+    torch: Annotated[
+        str,
+        typer.Option("--torch", help="build of torch: cpu, for example cu128, or any: the one that pip's index has"),
+    ] = "cpu",
     since: Annotated[
         Path | None, typer.Option("--since", help="an earlier bundle or its manifest.json: carry only what changed")
     ] = None,

@@ -43,7 +43,7 @@ def create(
     ] = None,
     torch: Annotated[
         str,
-        typer.Option("--torch", help="build of torch: cpu, for example cu128, or any: the one that pip's index has"),
+        typer.Option("--torch", help="build of torch: cpu, cu128 or the like, or any: the index's own"),
     ] = "cpu",
     since: Annotated[
         Path | None, typer.Option("--since", help="an earlier bundle or its manifest.json: carry only what changed")

@@ -32,6 +32,8 @@ PROJECT_PARTS = ("workbench", "pyproject.toml", "README.md", "LICENSE")
 CONSTRAINTS = "constraints.txt"
 FIRST_ZIP_TIME = "315532800"  # 1980, in seconds since 1970
 CUDA_MARKS = ("nvidia-", "cuda-", "triton")
+CONFLICT = re.compile(r"The conflict is caused by:\n((?: +\S.*\n)+)")
+NO_WHEEL_EITHER = "(pip says so, too, where the index has no wheel of it for the target: try a newer --platform)"
 NO_WHEEL = re.compile(r"No matching distribution found for (\S+)")
 
 
@@ -201,6 +203,9 @@ def _run_pip(arguments: Sequence[str], *, offline: bool) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-1:]
+        conflict = CONFLICT.search(done.stdout + done.stderr)
+        if conflict:
+            lines = [lines[0], *(line.strip() for line in conflict[1].splitlines()), NO_WHEEL_EITHER]
         raise FetchError(f"pip {arguments[0]} failed: {' / '.join(lines)}")
 
 

@@ -19,6 +19,8 @@ PLAIN = Figures(
     extractive_share=0.0, answer_words=2, train_words=10, parameters=7e9,
 )  # fmt: skip
 
+CLOSED_BOOK, TRAINED = {"examples": "closed_book"}, {"examples": "trained", "folder": "elsewhere"}
+
 
 def lean(wishes: dict[str, Any] | None = None, *, n_checks: int = 0, **figures: Any) -> Prior:
     return weigh(PLAIN.model_copy(update=figures), DecisionConfig(**(wishes or {})), n_checks=n_checks)
@@ -65,9 +67,7 @@ def test_where_documents_do_not_hold_the_answers_nothing_speaks_for_passages() -
         prior = lean(grounded_share=0.1, taught_share=taught, style_share=0.5, train_questions=60, **figures)
         assert prior.weights["rag"] == prior.weights["rag_reader"] == 0
         assert prior.arm == ("lora" if taught else "base")
-    assert (
-        lean(grounded_share=None, **figures).arm == "rag_reader"
-    )  # no answer to look for
+    assert lean(grounded_share=None, **figures).arm == "rag_reader"  # no answer to look for
 
 
 def test_wishes_exclude() -> None:
@@ -173,7 +173,11 @@ def test_the_least_time_of_a_training_is_its_arithmetic(monkeypatch: pytest.Monk
             "name": "x",
             "questions": {"path": "q.jsonl"},
             "models": {"device": "cpu"},
-            "training": {"epochs": 5, "adapters": {"facts": {"examples": "closed_book"}, "r": {"examples": "reader"}}},
+            "training": {
+                "epochs": 5,
+                "adapters": {"facts": CLOSED_BOOK, "r": {"examples": "reader"}, "there": TRAINED},
+            },
+            "arms": {"base": {"strategy": "closed_book"}},
             "retrieval": {"passages": 4},
         }
     )
@@ -185,7 +189,7 @@ def test_the_least_time_of_a_training_is_its_arithmetic(monkeypatch: pytest.Monk
     read = 200 * 4 * 256 * 2 * 7e9 / 2e11 / 3600
     assert training_time.least_hours("r", config, PLAIN) == pytest.approx(facts + read)
     assert training_time.least_hours("r", config, PLAIN.model_copy(update={"parameters": None})) is None
-    assert training_time.least_hours("elsewhere", config, PLAIN) is None
+    assert training_time.least_hours("there", config, PLAIN) is None
 
 
 def test_the_verb_needs_exactly_one_of_both_and_prints_json(experiment: Path, tiny_home: Path, tmp_path: Path) -> None:

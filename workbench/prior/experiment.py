@@ -68,8 +68,7 @@ def _kind(arm: ArmConfig, config: ExperimentConfig) -> Arm | None:
         case "rag" if arm.adapter is None:
             return "rag"
         case "rag":
-            adapter = config.training.adapters.get(arm.adapter)
-            return None if adapter is not None and adapter.examples == "closed_book" else "rag_reader"
+            return None if config.training.adapters[arm.adapter].examples == "closed_book" else "rag_reader"
     return None
 
 

@@ -19,7 +19,7 @@ def least_hours(adapter: str, config: ExperimentConfig, figures: Figures) -> flo
 
     Trained in every epoch are the question and its answer; a reader's passages are read once and kept.
     """
-    examples = config.training.adapters[adapter].examples if adapter in config.training.adapters else "trained"
+    examples = config.training.adapters[adapter].examples
     if figures.parameters is None or figures.train_words is None or examples not in ("closed_book", "reader"):
         return None
     trained = figures.train_words * TOKENS_PER_WORD * config.training.recipe(adapter).epochs

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from workbench.decision import ArmStop
-from workbench.evaluation.racing import Race, RaceCase, RaceRules
+from workbench.evaluation.race_rules import RaceCase, RaceRules
+from workbench.evaluation.racing import Race
 
 NEEDS = {
     "base": frozenset[str](),

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from racing_replay.table import planted_studies, print_replays, run_studies
+from racing_replay.table import limit_seconds, planted_studies, print_replays, run_studies
 
 from workbench.config import RacingConfig
 from workbench.errors import WorkbenchError
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=16, help="questions from one look to the next")
     parser.add_argument("--alpha", type=float, default=0.05, help="chance that the arm to take is stopped wrongly")
     parser.add_argument("--futility", type=float, default=0.05, help="least chance to be decided; 0: go on to the end")
+    parser.add_argument("--max-seconds", type=float, help="a limit on seconds an answer laid on every world or run")
     arguments = parser.parse_args()
     try:
         racing = RacingConfig(enabled=True, alpha=arguments.alpha, futility=arguments.futility)
@@ -37,6 +38,8 @@ def main() -> int:
             if arguments.runs
             else planted_studies(arguments.draws, arguments.questions, wanted)
         )
+        if arguments.max_seconds is not None:
+            studies = limit_seconds(studies, arguments.max_seconds)
         return print_replays(studies, racing, n_replays=arguments.replays, batch_size=arguments.batch_size)
     except WorkbenchError as error:
         print(f"replay_racing: {error}", file=sys.stderr)

@@ -64,6 +64,18 @@ def run_studies(folders: Sequence[Path]) -> Iterable[tuple[str, list[Study]]]:
         yield folder.name, [read_study(folder)]
 
 
+def limit_seconds(studies: Iterable[tuple[str, list[Study]]], max_seconds: float) -> Iterable[tuple[str, list[Study]]]:
+    """Yield the studies under a limit on the seconds of an answer."""
+    for name, drawn in studies:
+        yield (
+            name,
+            [
+                replace(study, wishes=study.wishes.model_copy(update={"max_seconds": max_seconds}), _scores={})
+                for study in drawn
+            ],
+        )
+
+
 def print_replays(
     studies: Iterable[tuple[str, list[Study]]], racing: RacingConfig, *, n_replays: int, batch_size: int
 ) -> int:

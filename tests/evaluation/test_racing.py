@@ -79,9 +79,44 @@ def test_who_costs_the_same_stops_when_surely_worse_by_whatever_it_be() -> None:
     assert [(stop.arm, stop.rule) for stop in race.stops] == [("rag_five", "dominated"), ("rag", "decided")]
 
 
-def test_under_a_limit_only_arms_that_are_not_dearer_stop_others() -> None:
+LIMITED = RaceRules(only_by_cheaper=True, futility=0)
+
+
+def test_under_a_limit_a_dearer_arm_stops_only_the_last_resort_and_goes_on_to_show_that_it_keeps_the_limit() -> None:
     cases = answer({"base": 0.05, "rag": 0.95}, 160, 0)
-    assert run(cases, RaceRules(only_by_cheaper=True, futility=0)).running == ("base", "rag")
+    race = run(cases, LIMITED)
+    assert [(stop.arm, stop.rule, stop.by) for stop in race.stops] == [("base", "worse", "rag")]
+    assert (race.running, race.n_asked, race.answers("rag")) == (("rag",), 160, True)
+
+
+def test_under_a_limit_an_arm_that_may_still_be_needed_goes_on() -> None:
+    equal = answer({"base": 0.05, "rag": 0.95, "lora": 0.1}, 160, 0)  # base and lora are not told apart
+    assert run(equal, LIMITED).running == ("base", "rag", "lora")
+    apart = run(answer({"base": 0.05, "rag": 0.95, "lora": 0.6}, 160, 0), LIMITED)
+    assert apart.running == ("rag", "lora")  # each may be excluded, and base is worse than both
+
+
+def test_an_arm_that_breaks_a_limit_stops_and_shields_no_other() -> None:
+    cases = answer({"base": 0.05, "rag": 0.95, "lora": 0.6}, 160, 0)
+    race = Race({arm: NEEDS[arm] for arm in ("base", "rag", "lora")}, 160, LIMITED, beside=["oracle"])
+    race.feed(cases[:16], excluded={"rag": "is slow"})
+    assert not race.stops  # too early to look
+    for start in range(16, 160, 16):
+        race.feed(cases[start : start + 16])
+    assert [(stop.arm, stop.rule, stop.by) for stop in race.stops] == [
+        ("rag", "excluded", None),
+        ("base", "worse", "lora"),
+        ("oracle", "control", None),
+    ]
+    assert stop_of(race, "rag").sentence == "rag stopped after 32 questions: is slow"
+    assert race.answers("lora")
+    race.feed(cases[:16], excluded={"lora": "is slow, too"})
+    assert race.is_over
+
+
+def test_a_limit_on_seconds_is_one_test_more() -> None:
+    assert RaceRules(alpha=0.05).level(5) == 0.0125
+    assert RaceRules(alpha=0.05, limited=True).level(5) == 0.01
 
 
 def test_no_arm_stops_before_its_time() -> None:

@@ -1,8 +1,8 @@
 """Which arms surely break a limit of the user's on seconds or memory, told batch by batch, while a race still runs.
 
-Seconds: of the answers, one in twenty may take longer than the limit (it is one on the 95th percentile). Whether more do
-is tested by betting, as in sequential.py. The unit is the batch, not the answer, since answers of a batch share its
-clock: a slow start, or a neighbour's moment of work, is one bad batch and not sixteen bad answers.
+Seconds: one answer in twenty may take longer than the limit, which is one on the 95th percentile. Whether more do is
+tested by betting, as in sequential.py. The unit is the batch, not the answer, since answers of a batch share its clock:
+a slow start, or a neighbour's moment of work, is one bad batch and not sixteen bad answers.
 Memory: the peak counts, and a peak never falls, so the first batch over the limit settles it.
 
 Not told here: that an arm surely keeps a limit. One answer in twenty is too few to be excluded by a few hundred.

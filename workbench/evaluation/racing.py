@@ -5,11 +5,11 @@ one. So an arm stops when a running rival's lead over it is surely larger than
 - the margin (it is "worse"), if the rival may be dearer;
 - nothing ("dominated"), if the rival costs the same;
 - minus the margin ("dearer"), if the rival is cheaper;
-or when all questions together would hardly decide between it and any arm ahead of it ("undecidable"), or when it surely
-breaks a limit of the user's ("excluded": limits.py), or when no rival is left ("decided"). "Surely" is by sequential.py,
-at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is stopped wrongly with a chance of at most `alpha`
-(Bonferroni), whatever the scores look like; with a limit on seconds, at `alpha` / k. "Undecidable" is a forecast, and
-errs beside that.
+or when all questions together would hardly decide between it and any arm ahead of it ("undecidable"), or when it
+surely breaks a limit of the user's ("excluded": limits.py), or when no rival is left ("decided"). "Surely" is by
+sequential.py, at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is stopped wrongly with a chance of at most
+`alpha` (Bonferroni), whatever the scores look like; with a limit on seconds, at `alpha` / k. "Undecidable" is a
+forecast, and errs beside that.
 
 Not the recommendation itself. Which arm is dearer is taken from what must be built and from tokens, and what a limit on
 seconds is held against stands in the records, so a race is a function of the records alone and a continued run is the
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from workbench.decision import ArmStop, RaceReport
 from workbench.evaluation.race_rules import RaceCase, RaceRules
-from workbench.evaluation.sequential import BETS, Decided, bet, chance_to_decide, log_wealth
+from workbench.evaluation.sequential import BETS, Decided, Float64, bet, chance_to_decide, log_wealth
 
 Rule = Literal["worse", "dominated", "dearer", "undecidable", "excluded", "decided"]
 Bool = NDArray[np.bool_]
@@ -80,6 +80,7 @@ class Race:
         self._weight = 0.0
         self._running = np.ones(k, dtype=bool)
         self._excluded: Mapping[str, str] = {}
+        self._is_to_show_limit = False  # the last arm goes on, since the limit may exclude it
         self._n_looks = 0
         self._n_batches = 0
 
@@ -158,22 +159,41 @@ class Race:
         self._stop_beaten(not_dearer, cheaper)
         if self.rules.futility:
             self._stop_undecidable(~cheaper.T)
-        if self._running.sum() < 2:
+        n_running = self._running.sum()
+        if n_running < 2 and not (n_running and self._is_to_show_limit):
             self._finish()
+        elif n_running < 2:
+            self._stop_beside("no two arms race any more")
 
     def _stop_beaten(self, not_dearer: Bool, cheaper: Bool) -> None:
         """Stop who is surely beaten, the clearest case first; who has stopped beats nobody, so one arm always stays."""
         beyond_doubt = -np.log(self.rules.level(len(self.arms)))
         wealth = log_wealth(self._bets)  # (3, k, k)
         lead = np.where(cheaper, wealth[DEARER], np.where(not_dearer, wealth[DOMINATED], wealth[WORSE]))
-        if self.rules.only_by_cheaper:
-            lead = np.where(not_dearer, lead, -np.inf)
-        for place in np.argsort(-lead, axis=None, kind="stable"):
+        sure = lead >= beyond_doubt
+        allowed = not_dearer if self.rules.only_by_cheaper else np.ones_like(sure)
+        for place in np.argsort(-np.where(allowed, lead, -np.inf), axis=None, kind="stable"):
             rival, arm = np.unravel_index(place, lead.shape)
-            if lead[rival, arm] < beyond_doubt:
-                break
-            if self._running[rival] and self._running[arm]:
+            if sure[rival, arm] and allowed[rival, arm] and self._running[rival] and self._running[arm]:
                 self._stop(arm, *self._why(rival, arm, not_dearer, cheaper))
+        if self.rules.only_by_cheaper:
+            self._stop_last_resort(lead, sure, not_dearer)
+
+    def _stop_last_resort(self, lead: Float64, sure: Bool, not_dearer: Bool) -> None:
+        """Stop the cheapest arm if it is surely worse than one and surely told from all that are left.
+
+        A limit may still exclude whom it lost to; then it is back, and already placed. Its rival goes on alone, to show
+        that it keeps the limit.
+        """
+        running = np.flatnonzero(self._running)
+        for arm in running:
+            others = running[running != arm]
+            if others.size and not_dearer[arm, others].all() and (sure[others, arm] | sure[arm, others]).all():
+                rival = others[np.argmax(lead[others, arm])]
+                if sure[rival, arm]:
+                    self._stop(arm, "worse", rival, f"is surely better by more than {self.rules.margin:g}")
+                    self._is_to_show_limit = True
+                return
 
     def _why(self, rival: np.intp, arm: np.intp, not_dearer: Bool, cheaper: Bool) -> tuple[Rule, np.intp, str]:
         if cheaper[rival, arm]:

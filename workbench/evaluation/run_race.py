@@ -95,8 +95,9 @@ def race_for(config: ExperimentConfig, questions: Sequence[Question]) -> RunRace
     """Return the race that `config` asks for over these test questions; None: it asks for none.
 
     Controls, and arms that the user's wishes exclude whatever they score, are not ranked, so they stop no other arm.
-    Neither does an arm that a limit on seconds, memory or building may exclude, unless it is not dearer; one that surely
-    breaks such a limit stops. With fewer than two ranked arms, or no scored question, there is nothing to race.
+    Neither does an arm that a limit on seconds, memory or building may exclude, unless it is not dearer, or nothing but
+    the limit is open; one that surely breaks a limit stops. With fewer than two ranked arms, or no scored question,
+    there is nothing to race.
     """
     evaluation, not_found = config.evaluation, config.prompt.not_found
     if not evaluation.racing.enabled:

@@ -8,6 +8,7 @@ import pytest
 from workbench.decision import ArmStop
 from workbench.evaluation.race_rules import RaceCase, RaceRules
 from workbench.evaluation.racing import Race
+from workbench.evaluation.sequential import bet
 
 NEEDS = {
     "base": frozenset[str](),
@@ -69,6 +70,40 @@ def test_an_equal_arm_that_needs_more_stops_as_dearer_and_the_cheaper_one_never_
         ("both", "dearer", "rag"),
         ("rag", "decided", None),
     ]
+
+
+def test_arms_of_unknown_price_that_are_surely_alike_stop_together_since_costs_decide() -> None:
+    cases = answer({"base": 0.1, "rag": 0.6, "lora": 0.6}, 600, 4, agreement=0.98)
+    race = run(cases, RaceRules(margin=0.05, futility=0))
+    assert [(stop.arm, stop.rule, stop.by) for stop in race.stops] == [
+        ("base", "worse", "rag"),
+        ("rag", "equivalent", "lora"),
+        ("lora", "equivalent", "rag"),
+    ]
+    assert race.is_over
+    assert race.n_asked < 400
+    assert "surely within 0.05 of each other: costs decide" in stop_of(race, "rag").sentence
+    limited = run(cases, RaceRules(margin=0.05, futility=0, only_by_cheaper=True))
+    assert limited.running == ("rag", "lora")  # a limit may exclude either
+
+
+def test_arms_that_differ_by_the_margin_are_called_alike_no_more_often_than_stated() -> None:
+    """lora is better by exactly the margin, and neither is known to be cheaper."""
+    rules = RaceRules(margin=0.1, futility=0)
+    lost = [
+        any(stop.rule == "equivalent" for stop in run(answer({"rag": 0.5, "lora": 0.6}, 160, n), rules, batch=16).stops)
+        for n in range(600)
+    ]
+    assert np.mean(lost) <= 0.05
+
+
+def test_a_lead_sure_for_one_allowance_is_sure_for_any_smaller() -> None:
+    """So "worse", "dominated" and "equivalent" of one pair are one test, not three."""
+    leads = np.linspace(-1, 1, 201)
+    for margin in (0.02, 0.1, 0.4):
+        allowances = np.array([-margin, 0.0, margin])[:, None]
+        stakes = bet(leads - allowances, worst=1 + allowances)  # (bets, 3, leads)
+        assert (np.diff(stakes, axis=1) <= 1e-12).all()
 
 
 def test_who_costs_the_same_stops_when_surely_worse_by_whatever_it_be() -> None:

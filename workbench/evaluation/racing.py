@@ -6,9 +6,11 @@ one. So an arm stops when a running rival's lead over it is surely larger than
 - nothing ("dominated"), if the rival costs the same;
 - minus the margin ("dearer"), if the rival is cheaper;
 or when all questions together would hardly decide between it and any arm ahead of it ("undecidable"), or when it
-surely breaks a limit of the user's ("excluded": limits.py), or when no rival is left ("decided"). "Surely" is by
+surely breaks a limit of the user's ("excluded": limits.py), or when all that are left are surely within the margin of
+each other, so that costs alone decide ("equivalent"), or when no rival is left ("decided"). "Surely" is by
 sequential.py, at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is stopped wrongly with a chance of at most
-`alpha` (Bonferroni), whatever the scores look like; with a limit on seconds, at `alpha` / k. "Undecidable" is a
+`alpha` (Bonferroni), whatever the scores look like; with a limit on seconds, at `alpha` / k. One test a rival is
+enough: bets that make a lead surely larger than one allowance make it so for any smaller one. "Undecidable" is a
 forecast, and errs beside that.
 
 Not the recommendation itself. Which arm is dearer is taken from what must be built and from tokens, and what a limit on
@@ -28,7 +30,7 @@ from workbench.decision import ArmStop, RaceReport
 from workbench.evaluation.race_rules import RaceCase, RaceRules
 from workbench.evaluation.sequential import BETS, Decided, Float64, bet, chance_to_decide, log_wealth
 
-Rule = Literal["worse", "dominated", "dearer", "undecidable", "excluded", "decided"]
+Rule = Literal["worse", "dominated", "dearer", "undecidable", "excluded", "equivalent", "decided"]
 Bool = NDArray[np.bool_]
 SAME_TOKENS = 1.05  # arms whose tokens a question are closer than this factor cost the same
 DOMINATED, WORSE, DEARER = 0, 1, 2  # the null hypotheses: lead <= 0, lead <= margin, lead <= -margin
@@ -157,6 +159,8 @@ class Race:
         not_dearer = self._fewer_needs & (self._tokens[:, None] <= SAME_TOKENS * self._tokens[None, :])
         cheaper = not_dearer & ~not_dearer.T
         self._stop_beaten(not_dearer, cheaper)
+        if not self.rules.only_by_cheaper:
+            self._stop_equivalent()
         if self.rules.futility:
             self._stop_undecidable(~cheaper.T)
         n_running = self._running.sum()
@@ -194,6 +198,17 @@ class Race:
                     self._stop(arm, "worse", rival, f"is surely better by more than {self.rules.margin:g}")
                     self._is_to_show_limit = True
                 return
+
+    def _stop_equivalent(self) -> None:
+        """Stop all that still race if each is surely less than the margin worse than every other."""
+        running = np.flatnonzero(self._running)
+        not_worse = log_wealth(self._bets)[DEARER] >= -np.log(self.rules.level(len(self.arms)))
+        if len(running) < 2 or not (not_worse | np.eye(len(self.arms), dtype=bool))[np.ix_(running, running)].all():
+            return
+        for arm in running:
+            rival = running[0] if arm != running[0] else running[1]
+            why = f"and it are surely within {self.rules.margin:g} of each other: costs decide"
+            self._stop(arm, "equivalent", rival, why)
 
     def _why(self, rival: np.intp, arm: np.intp, not_dearer: Bool, cheaper: Bool) -> tuple[Rule, np.intp, str]:
         if cheaper[rival, arm]:

@@ -62,7 +62,7 @@ def test_plain_figures_make_no_criterion_but_these() -> None:
 
 
 def test_where_documents_do_not_hold_the_answers_nothing_speaks_for_passages() -> None:
-    figures = {"new_share": 1.0, "parameters": 1e8, "unanswerable_share": 0.2, "characters": 10**7}
+    figures: dict[str, Any] = {"new_share": 1.0, "parameters": 1e8, "unanswerable_share": 0.2, "characters": 10**7}
     for taught in (0.0, 1.0):
         prior = lean(grounded_share=0.1, taught_share=taught, style_share=0.5, train_questions=60, **figures)
         assert prior.weights["rag"] == prior.weights["rag_reader"] == 0
@@ -198,6 +198,7 @@ def test_the_verb_needs_exactly_one_of_both_and_prints_json(experiment: Path, ti
     assert told.exit_code == 0, told.output
     assert "A prior, not a measurement" in told.output
     assert "measure it: workbench run" in told.output
+    assert "docs/LOG.md" in told.output  # how often a prior is right is told, and where
     printed = run.invoke(app, ["recommend", "--from-corpus", str(experiment), "--json"])
     assert Prior.model_validate(json.loads(printed.stdout)).criteria
     for words in (["recommend"], ["recommend", str(tmp_path), "--from-corpus", str(experiment)]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import assert_never
 
 from safetensors import safe_open
 
@@ -63,13 +64,16 @@ def _kind(arm: ArmConfig, config: ExperimentConfig) -> Arm | None:
     match arm.strategy:
         case "closed_book":
             return "lora" if arm.adapter else "base"
+        case "rag":
+            if arm.adapter is None:
+                return "rag"
+            return None if config.training.adapters[arm.adapter].examples == "closed_book" else "rag_reader"
         case "routed":
             return "routed"
-        case "rag" if arm.adapter is None:
-            return "rag"
-        case "rag":
-            return None if config.training.adapters[arm.adapter].examples == "closed_book" else "rag_reader"
-    return None
+        case "oracle" | "wrong_passages":
+            return None
+        case _:
+            assert_never(arm.strategy)
 
 
 def _count_parameters(generator: str) -> float | None:

@@ -1,6 +1,7 @@
 """The race: who stops, when and why, with which error; and that it depends on the answers alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_who_costs_the_same_stops_when_surely_worse_by_whatever_it_be() -> None:
     assert [(stop.arm, stop.rule) for stop in race.stops] == [("rag_five", "dominated"), ("rag", "decided")]
 
 
-LIMITED = RaceRules(only_by_cheaper=True, futility=0)
+LIMITED = RaceRules(only_by_cheaper=True, limited=True, futility=0)
 
 
 def test_under_a_limit_a_dearer_arm_stops_only_the_last_resort_and_goes_on_to_show_that_it_keeps_the_limit() -> None:
@@ -147,6 +148,13 @@ def test_an_arm_that_breaks_a_limit_stops_and_shields_no_other() -> None:
     assert race.answers("lora")
     race.feed(cases[:16], excluded={"lora": "is slow, too"})
     assert race.is_over
+
+
+def test_under_a_limit_the_last_arm_goes_on_alone_unless_no_answer_tells_whether_it_keeps_it() -> None:
+    cases = answer({"base": 0.95, "rag": 0.05}, 160, 0)
+    assert run(cases, LIMITED).n_asked == 160
+    to_build = run(cases, replace(LIMITED, limited=False))  # hours to build are known beforehand
+    assert [stop.rule for stop in to_build.stops] == ["dearer", "decided"]
 
 
 def test_a_limit_on_seconds_is_one_test_more() -> None:

@@ -19,7 +19,8 @@ class RaceRules:
         confidence: of the verdict that follows.
         only_by_cheaper: an arm may be stopped only by arms that are not dearer, as where a limit on seconds or memory
             might exclude the better one.
-        limited: each arm is also tested against a limit on its seconds, so one test more shares `alpha`.
+        limited: a limit on seconds or memory is watched: one test more shares `alpha`, and the last arm answers on,
+            since what few answers took says too little of whether it keeps the limit.
     """
 
     alpha: float = 0.05

@@ -7,11 +7,13 @@ one. So an arm stops when a running rival's lead over it is surely larger than
 - minus the margin ("dearer"), if the rival is cheaper;
 or when all questions together would hardly decide between it and any arm ahead of it ("undecidable"), or when it
 surely breaks a limit of the user's ("excluded": limits.py), or when all that are left are surely within the margin of
-each other, so that costs alone decide ("equivalent"), or when no rival is left ("decided"). "Surely" is by
-sequential.py, at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is stopped wrongly with a chance of at most
-`alpha` (Bonferroni), whatever the scores look like; with a limit on seconds, at `alpha` / k. One test a rival is
-enough: bets that make a lead surely larger than one allowance make it so for any smaller one. "Undecidable" is a
-forecast, and errs beside that.
+each other, so that costs alone decide ("equivalent"), or when no rival is left ("decided"; under a limit it goes on, to
+show that it keeps it).
+
+"Surely" is by sequential.py, at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is stopped wrongly with a
+chance of at most `alpha` (Bonferroni), whatever the scores look like; with a limit to keep, at `alpha` / k. One test a
+rival is enough: bets that make a lead surely larger than one allowance make it so for any smaller one. "Undecidable" is
+a forecast, and errs beside that.
 
 Not the recommendation itself. Which arm is dearer is taken from what must be built and from tokens, and what a limit on
 seconds is held against stands in the records, so a race is a function of the records alone and a continued run is the
@@ -82,7 +84,6 @@ class Race:
         self._weight = 0.0
         self._running = np.ones(k, dtype=bool)
         self._excluded: Mapping[str, str] = {}
-        self._is_to_show_limit = False  # the last arm goes on, since the limit may exclude it
         self._n_looks = 0
         self._n_batches = 0
 
@@ -164,10 +165,10 @@ class Race:
         if self.rules.futility:
             self._stop_undecidable(~cheaper.T)
         n_running = self._running.sum()
-        if n_running < 2 and not (n_running and self._is_to_show_limit):
-            self._finish()
-        elif n_running < 2:
+        if n_running == 1 and self.rules.limited:  # it goes on, to show that it keeps the limit
             self._stop_beside("no two arms race any more")
+        elif n_running < 2:
+            self._finish()
 
     def _stop_beaten(self, not_dearer: Bool, cheaper: Bool) -> None:
         """Stop who is surely beaten, the clearest case first; who has stopped beats nobody, so one arm always stays."""
@@ -186,8 +187,7 @@ class Race:
     def _stop_last_resort(self, lead: Float64, sure: Bool, not_dearer: Bool) -> None:
         """Stop the cheapest arm if it is surely worse than one and surely told from all that are left.
 
-        A limit may still exclude whom it lost to; then it is back, and already placed. Its rival goes on alone, to show
-        that it keeps the limit.
+        A limit may still exclude whom it lost to; then it is back, and already placed.
         """
         running = np.flatnonzero(self._running)
         for arm in running:
@@ -196,8 +196,7 @@ class Race:
                 rival = others[np.argmax(lead[others, arm])]
                 if sure[rival, arm]:
                     self._stop(arm, "worse", rival, f"is surely better by more than {self.rules.margin:g}")
-                    self._is_to_show_limit = True
-                return
+                return  # one arm at most is the cheapest
 
     def _stop_equivalent(self) -> None:
         """Stop all that still race if each is surely less than the margin worse than every other."""

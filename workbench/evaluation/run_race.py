@@ -142,7 +142,7 @@ def line_up(
         metric=evaluation.ranked_by,
         seen_share=wishes.seen_share,
         seed=seed,
-        watch=LimitWatch(wishes, alpha=rules.level(len(ranked))) if rules.only_by_cheaper else None,
+        watch=LimitWatch(wishes, alpha=rules.level(len(ranked))) if rules.limited else None,
     )
 
 
@@ -156,7 +156,7 @@ def _rules(evaluation: EvaluationConfig, wishes: DecisionConfig) -> RaceRules:
         futility=racing.futility,
         confidence=evaluation.confidence,
         only_by_cheaper=any(limit is not None for limit in limits),
-        limited=wishes.max_seconds is not None,
+        limited=(wishes.max_seconds, wishes.max_memory_gib) != (None, None),
     )
 
 

@@ -13,6 +13,7 @@ from statistics_proof.coverage import ROWS, print_coverage
 from statistics_proof.verdicts import print_verdicts
 from worlds.catalogue import WORLDS
 from worlds.nouns import UNDECIDED
+from worlds.prior import Leaning, find_leanings, print_priors, share
 from worlds.real import MATERIALS, REAL_WORLDS, write_experiment
 from worlds.real_run import print_real_worlds
 from worlds.replay import print_replays, replay
@@ -80,3 +81,26 @@ def test_a_real_world_is_run_and_judged(tmp_path: Path, tiny_home: Path, capsys:
     assert [world.name for world in REAL_WORLDS if world.material == "tie"] == ["tie"]
     assert "tie" in capsys.readouterr().out
     assert (tmp_path / "tie/run/decision.json").exists()
+
+
+def test_priors_are_counted_against_what_is_true() -> None:
+    world = next(world for world in REAL_WORLDS if world.name == "new_facts")
+    lucky, other = Leaning(world, ["rag", "rag", UNDECIDED]), Leaning(world, ["rag", "rag", "lora"])
+    assert (lucky.n_right, lucky.n_wrong, other.n_right, other.n_wrong) == (2, 0, 2, 1)
+    assert "agrees in 2" in lucky.line
+    assert share([lucky, other]) == (
+        "2 worlds: the prior agrees in 66.7% of 6 materials, names another arm in 16.7%, none in 16.7%; "
+        "it always agrees in 0 worlds"
+    )
+
+
+def test_what_is_true_of_a_material_shows_with_and_without_kinds_and_spans(
+    tiny_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = argparse.Namespace(generator="tiny-random-llama", embedder="tiny-random-bert", seeds=1)
+    worlds = [world for world in REAL_WORLDS if world.name in ("few_labels", "fast_changing", "sources_needed")]
+    for bare in (False, True):
+        leans = {one.world.name: one.leans for one in find_leanings(worlds, arguments, bare=bare)}
+        assert leans == {"few_labels": ["lora"], "fast_changing": ["rag_reader"], "sources_needed": ["rag_reader"]}
+    assert print_priors(arguments, {"few_labels"}) == 0
+    assert capsys.readouterr().out.count("1 worlds: the prior agrees in 100.0% of 1 materials") == 2

@@ -231,8 +231,8 @@ class ArmStop(Frozen):
 
     arm: str
     questions: int  # scored ones it had answered
-    rule: Literal["worse", "dominated", "dearer", "undecidable", "decided", "control"]
-    by: str | None  # the arm it lost to; None: the race was over, or it is a control
+    rule: Literal["worse", "dominated", "dearer", "undecidable", "excluded", "equivalent", "decided", "control"]
+    by: str | None  # the arm it lost or is equal to; None: it breaks a limit, the race was over, or it is a control
     difference: float | None  # mean score of `by` minus its own, over those questions
     sentence: str
 

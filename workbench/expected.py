@@ -9,7 +9,7 @@ from typing import Literal
 
 from workbench.types import Frozen
 
-Arm = Literal["rag", "lora", "rag_reader"]
+Arm = Literal["base", "rag", "lora", "rag_reader", "routed"]
 
 
 class Figures(Frozen):
@@ -24,9 +24,12 @@ class Figures(Frozen):
     new_share: float | None  # of the test questions: on documents no training may see
     style_share: float | None  # of kind style or format
     unanswerable_share: float | None
-    repeated_share: float | None  # test questions that a training question asks in much the same words
+    repeated_share: float | None  # test questions that a training question asks too: same answer, same words or span
+    taught_share: float | None  # test questions worded like a training question, or with a training question's answer
+    grounded_share: float | None  # answerable test questions with a marked span, or most of an answer in a document
     extractive_share: float | None  # answerable test questions with an answer that stands in its document
     answer_words: float | None  # median, of the shortest accepted answer
+    train_words: float | None  # mean, of a training question and its answer
     parameters: float | None  # of the base model, from the size of its files; None: it is not here
 
 
@@ -43,9 +46,10 @@ class Criterion(Frozen):
 class Prior(Frozen):
     """What the criteria lean to. Not measured: `workbench run` measures."""
 
-    arm: Arm | None  # None: undecided
+    arm: Arm | None  # a kind of arm; None: undecided
+    named: tuple[str, ...]  # the config's arms of that kind; of several, no criterion tells which
     sentence: str
-    weights: dict[str, float]  # arm → sum; excluded arms are left out
+    weights: dict[str, float]  # kind of arm → sum; excluded ones and those the config does not compare are left out
     excluded: tuple[str, ...]
     criteria: tuple[Criterion, ...]
     not_told: tuple[str, ...]  # what no figure here can say

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from workbench.config import EvaluationConfig
@@ -26,6 +26,7 @@ class Replay:
     full: str  # what the full grid recommends
     raced: str  # what the race does
     tokens: float  # generated ones, as a share of the full grid's
+    seconds: float  # of the answers, likewise
     answers: float  # as a share of the full grid's
     rules: Counter[str]  # by which rule arms stopped
     asked: float  # share of the questions
@@ -40,15 +41,29 @@ class ReplayedStudy:
     """A study, its records by question and its full grid's recommendation, for many races."""
 
     def __init__(self, study: Study, *, batch_size: int) -> None:
-        if any(arm.settings.strategy == "routed" for arm in study.arms.values()):
-            raise RunMismatchError("a run with a routed arm cannot be raced: a router needs every arm's every answer")
+        """Count what the full grid said and spent.
+
+        Raises:
+            RunMismatchError: an arm is routed, or the run was raced itself, so that answers are missing.
+        """
+        if routed := [name for name, arm in study.arms.items() if arm.settings.strategy == "routed"]:
+            raise RunMismatchError(
+                "a run with a routed arm cannot be raced, since a router needs every arm's every answer; leave it out: "
+                f"--without {','.join(routed)}"
+            )
+        if study.race is not None:
+            raise RunMismatchError(
+                f"this run was raced itself: of {study.race.questions} questions {study.race.asked} were asked, and "
+                "not of every arm; replay one that ran with evaluation.racing.enabled=false"
+            )
         self.study, self.full = study, recommended(study)
         self.records: dict[str, list[CaseRecord]] = {}
         for arm in study.arms.values():
             for record in arm.records:
                 self.records.setdefault(record.question_id, []).append(record)
         self.batches = self._batches(batch_size)
-        self.n_tokens = self._tokens(record for records in self.records.values() for record in records)
+        everything = [record for records in self.records.values() for record in records]
+        self.n_tokens, self.n_seconds = _tokens(everything), _seconds(everything)
 
     def race(self, evaluation: EvaluationConfig, seed: int) -> Replay:
         """Race once, the order drawn by `seed`."""
@@ -79,7 +94,8 @@ class ReplayedStudy:
         return Replay(
             full=self.full,
             raced=recommended(raced),
-            tokens=self._tokens(answered) / self.n_tokens,
+            tokens=_tokens(answered) / self.n_tokens,
+            seconds=_seconds(answered) / self.n_seconds,
             answers=len(answered) / sum(map(len, self.records.values())),
             rules=Counter(stop.rule for stop in report.stops),
             asked=report.asked / report.questions,
@@ -97,11 +113,15 @@ class ReplayedStudy:
         ordered = [self.study.questions[id_] for id_ in sorted(self.records, key=key)]
         return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
-    @staticmethod
-    def _tokens(records: Iterator[CaseRecord] | Sequence[CaseRecord]) -> int:
-        return sum(record.costs.new_tokens for record in records if record.costs)
-
 
 def recommended(study: Study) -> str:
     """Return the arm the rule picks, or UNDECIDED; its words are not needed."""
     return pick(compare_all(study, price_arms(study)), study.wishes).arm or UNDECIDED
+
+
+def _tokens(records: Iterable[CaseRecord]) -> int:
+    return sum(record.costs.new_tokens for record in records if record.costs)
+
+
+def _seconds(records: Iterable[CaseRecord]) -> float:
+    return sum(record.costs.seconds for record in records if record.costs)

@@ -1,12 +1,15 @@
 """The race: who stops, when and why, with which error; and that it depends on the answers alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from workbench.decision import ArmStop
-from workbench.evaluation.racing import Race, RaceCase, RaceRules
+from workbench.evaluation.race_rules import RaceCase, RaceRules
+from workbench.evaluation.racing import Race
+from workbench.evaluation.sequential import bet
 
 NEEDS = {
     "base": frozenset[str](),
@@ -70,6 +73,40 @@ def test_an_equal_arm_that_needs_more_stops_as_dearer_and_the_cheaper_one_never_
     ]
 
 
+def test_arms_of_unknown_price_that_are_surely_alike_stop_together_since_costs_decide() -> None:
+    cases = answer({"base": 0.1, "rag": 0.6, "lora": 0.6}, 600, 4, agreement=0.98)
+    race = run(cases, RaceRules(margin=0.05, futility=0))
+    assert [(stop.arm, stop.rule, stop.by) for stop in race.stops] == [
+        ("base", "worse", "rag"),
+        ("rag", "equivalent", "lora"),
+        ("lora", "equivalent", "rag"),
+    ]
+    assert race.is_over
+    assert race.n_asked < 400
+    assert "surely within 0.05 of each other: costs decide" in stop_of(race, "rag").sentence
+    limited = run(cases, RaceRules(margin=0.05, futility=0, only_by_cheaper=True))
+    assert limited.running == ("rag", "lora")  # a limit may exclude either
+
+
+def test_arms_that_differ_by_the_margin_are_called_alike_no_more_often_than_stated() -> None:
+    """lora is better by exactly the margin, and neither is known to be cheaper."""
+    rules = RaceRules(margin=0.1, futility=0)
+    lost = [
+        any(stop.rule == "equivalent" for stop in run(answer({"rag": 0.5, "lora": 0.6}, 160, n), rules, batch=16).stops)
+        for n in range(600)
+    ]
+    assert np.mean(lost) <= 0.05
+
+
+def test_a_lead_sure_for_one_allowance_is_sure_for_any_smaller() -> None:
+    """So "worse", "dominated" and "equivalent" of one pair are one test, not three."""
+    leads = np.linspace(-1, 1, 201)
+    for margin in (0.02, 0.1, 0.4):
+        allowances = np.array([-margin, 0.0, margin])[:, None]
+        stakes = bet(leads - allowances, worst=1 + allowances)  # (bets, 3, leads)
+        assert (np.diff(stakes, axis=1) <= 1e-12).all()
+
+
 def test_who_costs_the_same_stops_when_surely_worse_by_whatever_it_be() -> None:
     needs = {"rag": frozenset({"index"}), "rag_five": frozenset({"index"})}
     race = Race(needs, 400, RaceRules(margin=0.45))
@@ -78,9 +115,51 @@ def test_who_costs_the_same_stops_when_surely_worse_by_whatever_it_be() -> None:
     assert [(stop.arm, stop.rule) for stop in race.stops] == [("rag_five", "dominated"), ("rag", "decided")]
 
 
-def test_under_a_limit_only_arms_that_are_not_dearer_stop_others() -> None:
+LIMITED = RaceRules(only_by_cheaper=True, limited=True, futility=0)
+
+
+def test_under_a_limit_a_dearer_arm_stops_only_the_last_resort_and_goes_on_to_show_that_it_keeps_the_limit() -> None:
     cases = answer({"base": 0.05, "rag": 0.95}, 160, 0)
-    assert run(cases, RaceRules(only_by_cheaper=True, futility=0)).running == ("base", "rag")
+    race = run(cases, LIMITED)
+    assert [(stop.arm, stop.rule, stop.by) for stop in race.stops] == [("base", "worse", "rag")]
+    assert (race.running, race.n_asked, race.answers("rag")) == (("rag",), 160, True)
+
+
+def test_under_a_limit_an_arm_that_may_still_be_needed_goes_on() -> None:
+    equal = answer({"base": 0.05, "rag": 0.95, "lora": 0.1}, 160, 0)  # base and lora are not told apart
+    assert run(equal, LIMITED).running == ("base", "rag", "lora")
+    apart = run(answer({"base": 0.05, "rag": 0.95, "lora": 0.6}, 160, 0), LIMITED)
+    assert apart.running == ("rag", "lora")  # each may be excluded, and base is worse than both
+
+
+def test_an_arm_that_breaks_a_limit_stops_and_shields_no_other() -> None:
+    cases = answer({"base": 0.05, "rag": 0.95, "lora": 0.6}, 160, 0)
+    race = Race({arm: NEEDS[arm] for arm in ("base", "rag", "lora")}, 160, LIMITED, beside=["oracle"])
+    race.feed(cases[:16], excluded={"rag": "is slow"})
+    assert not race.stops  # too early to look
+    for start in range(16, 160, 16):
+        race.feed(cases[start : start + 16])
+    assert [(stop.arm, stop.rule, stop.by) for stop in race.stops] == [
+        ("rag", "excluded", None),
+        ("base", "worse", "lora"),
+        ("oracle", "control", None),
+    ]
+    assert stop_of(race, "rag").sentence == "rag stopped after 32 questions: is slow"
+    assert race.answers("lora")
+    race.feed(cases[:16], excluded={"lora": "is slow, too"})
+    assert race.is_over
+
+
+def test_under_a_limit_the_last_arm_goes_on_alone_unless_no_answer_tells_whether_it_keeps_it() -> None:
+    cases = answer({"base": 0.95, "rag": 0.05}, 160, 0)
+    assert run(cases, LIMITED).n_asked == 160
+    to_build = run(cases, replace(LIMITED, limited=False))  # hours to build are known beforehand
+    assert [stop.rule for stop in to_build.stops] == ["dearer", "decided"]
+
+
+def test_a_limit_on_seconds_is_one_test_more() -> None:
+    assert RaceRules(alpha=0.05).level(5) == 0.0125
+    assert RaceRules(alpha=0.05, limited=True).level(5) == 0.01
 
 
 def test_no_arm_stops_before_its_time() -> None:

@@ -94,6 +94,24 @@ def test_a_batch_is_scored_over_seeds_and_without_questions_that_have_no_score()
     ]
 
 
+def test_an_arm_slower_than_the_limit_stops_and_what_it_shielded_stops_behind_the_next() -> None:
+    race = make_race(DecisionConfig(max_seconds=1.5))
+    f1, seconds = {"base": 0.0, "rag": 0.6, "reader": 0.9}, {"base": 1.0, "rag": 1.0, "reader": 2.0}
+    for start in (0, 15):
+        asked = QUESTIONS[start : start + 15]
+        rows = [record(question, arm, f1[arm]) for question in asked for arm in f1]
+        costs = [row.costs for row in rows if row.costs is not None]
+        timed = [one.model_copy(update={"seconds": seconds[row.arm]}) for row, one in zip(rows, costs, strict=True)]
+        race.feed(asked, [row.model_copy(update={"costs": one}) for row, one in zip(rows, timed, strict=True)])
+    assert [(stop.arm, stop.rule, stop.by) for stop in race.report().stops] == [
+        ("reader", "excluded", None),
+        ("base", "worse", "rag"),
+        ("oracle", "control", None),
+    ]
+    assert race.answers("rag")  # it may still break the limit
+    assert make_race(DecisionConfig(max_build_hours=1)).race.rules.limited is False
+
+
 def test_the_share_of_seen_questions_weighs_them() -> None:
     # 10 of 40 are seen; at a share of a half each counts 0.5 x 40 / 10 = 2, a new one 0.5 x 40 / 30 = 2/3.
     race = make_race(DecisionConfig(seen_share=0.5))

@@ -11,7 +11,11 @@ from workbench.config.base import Knobs
 
 
 class RacingConfig(Knobs):
-    """Questions come in an order drawn by the seed, and after each batch arms that cannot win any more stop."""
+    """Questions come in an order drawn by the seed, and after each batch arms that cannot win any more stop.
+
+    Under `decision.max_seconds` or `decision.max_memory_gib`, arms that surely break it stop as well: then who stops
+    depends on this machine, as the recommendation does.
+    """
 
     enabled: bool = False
     alpha: float = Field(

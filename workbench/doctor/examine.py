@@ -24,7 +24,7 @@ from workbench.config.serving import CONTEXT_TOKENS
 from workbench.doctor import machine, memory, network, packages, places
 from workbench.doctor.finding import Finding, Level, fine
 from workbench.errors import ConfigError, MissingModelError, WorkbenchError
-from workbench.hardware import free_memory, processor_flags
+from workbench.hardware import count_cores, free_memory, processor_flags
 from workbench.models import find_model, home
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -77,7 +77,7 @@ def _machine(config: ExperimentConfig | None, out: Path | None) -> list[Finding]
         machine.judge_python((sys.version_info[0], sys.version_info[1], sys.version_info[2])),
         *packages.judge_packages(_declared(), installed),
         packages.judge_tested(_constraints(), installed),
-        machine.judge_threads(_cores(), os.environ.get("OMP_NUM_THREADS")),
+        machine.judge_threads(count_cores(), os.environ.get("OMP_NUM_THREADS")),
         machine.judge_gpu(
             find_gpu(),
             device=models.device if models else "auto",
@@ -181,7 +181,3 @@ def _declared() -> list[str]:
 def _constraints() -> list[str] | None:
     path = PACKAGE.parent / "constraints.txt"
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,71 +5,37 @@ one. So an arm stops when a running rival's lead over it is surely larger than
 - the margin (it is "worse"), if the rival may be dearer;
 - nothing ("dominated"), if the rival costs the same;
 - minus the margin ("dearer"), if the rival is cheaper;
-or when all questions together would hardly decide between it and any arm ahead of it ("undecidable"), or when no rival
-is left ("decided"). "Surely" is by sequential.py, at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is
-stopped wrongly with a chance of at most `alpha` (Bonferroni), whatever the scores look like. "Undecidable" is a
-forecast, and errs beside that.
+or when all questions together would hardly decide between it and any arm ahead of it ("undecidable"), or when it
+surely breaks a limit of the user's ("excluded": limits.py), or when all that are left are surely within the margin of
+each other, so that costs alone decide ("equivalent"), or when no rival is left ("decided"; under a limit it goes on, to
+show that it keeps it).
 
-Not the recommendation itself, and no clock: which arm is dearer is taken from what must be built and from tokens, so
-that a race is a function of the records alone and a continued run is the uninterrupted one.
+"Surely" is by sequential.py, at `alpha` / (k - 1): the arm to take has k - 1 rivals, so it is stopped wrongly with a
+chance of at most `alpha` (Bonferroni), whatever the scores look like; with a limit to keep, at `alpha` / k. One test a
+rival is enough: bets that make a lead surely larger than one allowance make it so for any smaller one. "Undecidable" is
+a forecast, and errs beside that.
+
+Not the recommendation itself. Which arm is dearer is taken from what must be built and from tokens, and what a limit on
+seconds is held against stands in the records, so a race is a function of the records alone and a continued run is the
+uninterrupted one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.decision import ArmStop, RaceReport
-from workbench.evaluation.sequential import BETS, Decided, bet, chance_to_decide, log_wealth
+from workbench.evaluation.race_rules import RaceCase, RaceRules
+from workbench.evaluation.sequential import BETS, Decided, Float64, bet, chance_to_decide, log_wealth
 
-Rule = Literal["worse", "dominated", "dearer", "undecidable", "decided"]
+Rule = Literal["worse", "dominated", "dearer", "undecidable", "excluded", "equivalent", "decided"]
 Bool = NDArray[np.bool_]
 SAME_TOKENS = 1.05  # arms whose tokens a question are closer than this factor cost the same
 DOMINATED, WORSE, DEARER = 0, 1, 2  # the null hypotheses: lead <= 0, lead <= margin, lead <= -margin
-
-
-@dataclass(frozen=True, slots=True)
-class RaceRules:
-    """How strict a race is.
-
-    Attributes:
-        alpha: chance that the arm to take or the best arm is stopped wrongly.
-        margin: difference of scores that does not matter.
-        min_questions: no arm stops before.
-        look_every: batches from one look to the next.
-        futility: least chance to be decided for which an arm goes on; 0: it always does.
-        confidence: of the verdict that follows.
-        only_by_cheaper: an arm may be stopped only by arms that are not dearer, as where a limit on seconds or memory
-            might exclude the better one.
-    """
-
-    alpha: float = 0.05
-    margin: float = 0.02
-    min_questions: int = 20
-    look_every: int = 1
-    futility: float = 0.05
-    confidence: float = 0.95
-    only_by_cheaper: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RaceCase:
-    """One question as the arms that still answer have answered it.
-
-    Attributes:
-        scores: by arm, in [0, 1].
-        tokens: by arm, read and written.
-        weight: how much the question counts; 1 on average over all.
-    """
-
-    question_id: str
-    scores: Mapping[str, float]
-    tokens: Mapping[str, float]
-    weight: float = 1.0
 
 
 class Race:
@@ -117,6 +83,7 @@ class Race:
         self._tokens = np.zeros(k)
         self._weight = 0.0
         self._running = np.ones(k, dtype=bool)
+        self._excluded: Mapping[str, str] = {}
         self._n_looks = 0
         self._n_batches = 0
 
@@ -136,9 +103,11 @@ class Race:
             return not self.is_over and all(stop.arm != arm for stop in self.stops)
         return arm in self.keep or arm in self.running
 
-    def feed(self, cases: Sequence[RaceCase]) -> None:
+    def feed(self, cases: Sequence[RaceCase], *, excluded: Mapping[str, str] | None = None) -> None:
         """Take in one batch, in the order asked, and look who stops.
 
+        Args:
+            excluded: arms that surely break a limit → why; they stop at the next look.
         Raises:
             ValueError: a running arm has no score, or a question counts for more than `max_weight`.
         """
@@ -146,6 +115,7 @@ class Race:
             return
         for case in cases:
             self._take(case)
+        self._excluded = {**self._excluded, **(excluded or {})}
         self._n_batches += 1
         if self._n_batches % self.rules.look_every == 0:
             self._look()
@@ -184,27 +154,60 @@ class Race:
         if self.n_asked < self.rules.min_questions:
             return
         self._n_looks += 1
+        for arm in np.flatnonzero(self._running):
+            if self.arms[arm] in self._excluded:
+                self._stop(arm, "excluded", None, self._excluded[self.arms[arm]])
         not_dearer = self._fewer_needs & (self._tokens[:, None] <= SAME_TOKENS * self._tokens[None, :])
         cheaper = not_dearer & ~not_dearer.T
         self._stop_beaten(not_dearer, cheaper)
+        if not self.rules.only_by_cheaper:
+            self._stop_equivalent()
         if self.rules.futility:
             self._stop_undecidable(~cheaper.T)
-        if self._running.sum() < 2:
+        n_running = self._running.sum()
+        if n_running == 1 and self.rules.limited:  # it goes on, to show that it keeps the limit
+            self._stop_beside("no two arms race any more")
+        elif n_running < 2:
             self._finish()
 
     def _stop_beaten(self, not_dearer: Bool, cheaper: Bool) -> None:
         """Stop who is surely beaten, the clearest case first; who has stopped beats nobody, so one arm always stays."""
-        beyond_doubt = np.log((len(self.arms) - 1) / self.rules.alpha)
+        beyond_doubt = -np.log(self.rules.level(len(self.arms)))
         wealth = log_wealth(self._bets)  # (3, k, k)
         lead = np.where(cheaper, wealth[DEARER], np.where(not_dearer, wealth[DOMINATED], wealth[WORSE]))
-        if self.rules.only_by_cheaper:
-            lead = np.where(not_dearer, lead, -np.inf)
-        for place in np.argsort(-lead, axis=None, kind="stable"):
+        sure = lead >= beyond_doubt
+        allowed = not_dearer if self.rules.only_by_cheaper else np.ones_like(sure)
+        for place in np.argsort(-np.where(allowed, lead, -np.inf), axis=None, kind="stable"):
             rival, arm = np.unravel_index(place, lead.shape)
-            if lead[rival, arm] < beyond_doubt:
-                break
-            if self._running[rival] and self._running[arm]:
+            if sure[rival, arm] and allowed[rival, arm] and self._running[rival] and self._running[arm]:
                 self._stop(arm, *self._why(rival, arm, not_dearer, cheaper))
+        if self.rules.only_by_cheaper:
+            self._stop_last_resort(lead, sure, not_dearer)
+
+    def _stop_last_resort(self, lead: Float64, sure: Bool, not_dearer: Bool) -> None:
+        """Stop the cheapest arm if it is surely worse than one and surely told from all that are left.
+
+        A limit may still exclude whom it lost to; then it is back, and already placed.
+        """
+        running = np.flatnonzero(self._running)
+        for arm in running:
+            others = running[running != arm]
+            if others.size and not_dearer[arm, others].all() and (sure[others, arm] | sure[arm, others]).all():
+                rival = others[np.argmax(lead[others, arm])]
+                if sure[rival, arm]:
+                    self._stop(arm, "worse", rival, f"is surely better by more than {self.rules.margin:g}")
+                return  # one arm at most is the cheapest
+
+    def _stop_equivalent(self) -> None:
+        """Stop all that still race if each is surely less than the margin worse than every other."""
+        running = np.flatnonzero(self._running)
+        not_worse = log_wealth(self._bets)[DEARER] >= -np.log(self.rules.level(len(self.arms)))
+        if len(running) < 2 or not (not_worse | np.eye(len(self.arms), dtype=bool))[np.ix_(running, running)].all():
+            return
+        for arm in running:
+            rival = running[0] if arm != running[0] else running[1]
+            why = f"and it are surely within {self.rules.margin:g} of each other: costs decide"
+            self._stop(arm, "equivalent", rival, why)
 
     def _why(self, rival: np.intp, arm: np.intp, not_dearer: Bool, cheaper: Bool) -> tuple[Rule, np.intp, str]:
         if cheaper[rival, arm]:

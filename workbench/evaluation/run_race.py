@@ -14,8 +14,10 @@ import numpy as np
 
 from workbench.config import ArmConfig, DecisionConfig, EvaluationConfig, ExperimentConfig
 from workbench.decision import RaceReport
+from workbench.evaluation.limits import LimitWatch
 from workbench.evaluation.metrics import score_answer
-from workbench.evaluation.racing import Race, RaceCase, RaceRules
+from workbench.evaluation.race_rules import RaceCase, RaceRules
+from workbench.evaluation.racing import Race
 from workbench.evaluation.summary import counted_scores
 from workbench.types import CaseRecord, Question, Split
 
@@ -36,6 +38,7 @@ class RunRace:
         metric: str,
         seen_share: float | None,
         seed: int,
+        watch: LimitWatch | None = None,
     ) -> None:
         """Bind a race to what an answer scores.
 
@@ -45,7 +48,9 @@ class RunRace:
             metric: the score's name.
             seen_share: what questions on seen documents count for; None: for their number.
             seed: draws the order of the batches.
+            watch: looks for arms that break a limit; None: there is none.
         """
+        self.watch = watch
         self.race, self.score, self.metric, self.seen_share, self.seed = race, score, metric, seen_share, seed
         self._weights = _weights(questions, seen_share)
 
@@ -62,6 +67,9 @@ class RunRace:
 
         An arm's score on a question is its mean over the training seeds, and so are its tokens.
         """
+        records = list(records)
+        if self.watch is not None:
+            self.watch.feed(records)
         questions = {question.id: question for question in batch}
         answers: dict[str, dict[str, list[tuple[float, float]]]] = {}
         for record in records:
@@ -76,7 +84,7 @@ class RunRace:
                 scores = {arm: float(mean[0]) for arm, mean in means.items()}
                 tokens = {arm: float(mean[1]) for arm, mean in means.items()}
                 cases.append(RaceCase(id_, scores, tokens, self._weights.get(question.split or Split.NEW, 1.0)))
-        self.race.feed(cases)
+        self.race.feed(cases, excluded=self.watch.broken() if self.watch is not None else None)
 
     def report(self) -> RaceReport:
         """Return what race.json holds."""
@@ -87,8 +95,9 @@ def race_for(config: ExperimentConfig, questions: Sequence[Question]) -> RunRace
     """Return the race that `config` asks for over these test questions; None: it asks for none.
 
     Controls, and arms that the user's wishes exclude whatever they score, are not ranked, so they stop no other arm.
-    Neither does an arm that a limit on seconds, memory or building may exclude, unless it is not dearer. With fewer
-    than two ranked arms, or no scored question, there is nothing to race.
+    Neither does an arm that a limit on seconds, memory or building may exclude, unless it is not dearer, or nothing but
+    the limit is open; one that surely breaks a limit stops. With fewer than two ranked arms, or no scored question,
+    there is nothing to race.
     """
     evaluation, not_found = config.evaluation, config.prompt.not_found
     if not evaluation.racing.enabled:
@@ -116,25 +125,39 @@ def line_up(
     ranked = {name: arm for name, arm in arms.items() if not arm.control and _may_win(arm, wishes)}
     if len(ranked) < 2 or not scored:
         return None
-    limits = (wishes.max_seconds, wishes.max_memory_gib, wishes.max_build_hours)
+    rules = _rules(evaluation, wishes)
     race = Race(
         {name: built_for(arm) for name, arm in ranked.items()},
         len(scored),
-        RaceRules(
-            alpha=racing.alpha,
-            margin=evaluation.margin,
-            min_questions=racing.min_questions,
-            look_every=racing.look_every,
-            futility=racing.futility,
-            confidence=evaluation.confidence,
-            only_by_cheaper=any(limit is not None for limit in limits),
-        ),
+        rules,
         keep=[name for name in racing.keep if name in ranked],
         beside=[name for name in arms if name not in ranked and name not in racing.keep],
         n_beside=racing.control_questions,
         max_weight=max(_weights(scored, wishes.seen_share).values(), default=1.0),
     )
-    return RunRace(race, scored, score, metric=evaluation.ranked_by, seen_share=wishes.seen_share, seed=seed)
+    return RunRace(
+        race,
+        scored,
+        score,
+        metric=evaluation.ranked_by,
+        seen_share=wishes.seen_share,
+        seed=seed,
+        watch=LimitWatch(wishes, alpha=rules.level(len(ranked))) if rules.limited else None,
+    )
+
+
+def _rules(evaluation: EvaluationConfig, wishes: DecisionConfig) -> RaceRules:
+    racing, limits = evaluation.racing, (wishes.max_seconds, wishes.max_memory_gib, wishes.max_build_hours)
+    return RaceRules(
+        alpha=racing.alpha,
+        margin=evaluation.margin,
+        min_questions=racing.min_questions,
+        look_every=racing.look_every,
+        futility=racing.futility,
+        confidence=evaluation.confidence,
+        only_by_cheaper=any(limit is not None for limit in limits),
+        limited=(wishes.max_seconds, wishes.max_memory_gib) != (None, None),
+    )
 
 
 def built_for(arm: ArmConfig) -> frozenset[str]:

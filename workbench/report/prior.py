@@ -10,6 +10,8 @@ from workbench.expected import Figures, Prior
 from workbench.report.advice import plain
 from workbench.report.table import wide_console
 
+HOW_OFTEN = 'How often such a prior names the best arm of worlds where it is known: docs/LOG.md, "The prior".'
+
 
 def print_prior(prior: Prior, figures: Figures, *, config: str) -> None:
     """Print one screen; `config` is the file that `workbench run` takes."""
@@ -32,4 +34,5 @@ def print_prior(prior: Prior, figures: Figures, *, config: str) -> None:
     console.print(table, highlight=False)
     for sentence in prior.not_told:
         console.print(f"  - {sentence}", highlight=False)
+    console.print(f"  - {HOW_OFTEN}", highlight=False)
     console.print(f"measure it: workbench run {escape(config)}", highlight=False)

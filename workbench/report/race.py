@@ -11,6 +11,8 @@ RULES = {
     "dominated": "worse and dearer than",
     "dearer": "no better and dearer than",
     "undecidable": "could not be told apart from",
+    "equivalent": "within the margin of",
+    "excluded": "breaks a limit of yours",
     "decided": "the race was over",
     "control": "control",
 }

@@ -1,8 +1,8 @@
 """Keys: made once and shown once, kept as SHA-256, looked up anew whenever their file has changed.
 
 A key is 192 random bits, so one fast hash keeps it: there is nothing to guess. Revoking is seen by a running server
-with the next request. What cannot be read lets nobody in: a file that is damaged, that is gone though it was there (even
-while the server was down: `witness.py`), or that others may write.
+with the next request. What cannot be read lets nobody in: a file that is damaged, that is gone though it was there (while
+the server was down, too: `witness.py`), or that others may write.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ class KeyStore:
         """Yield the keys to be changed; they are written when the block ends well."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with hold_writer_lock(self.folder / LOCK):
-            # Making a key where the file is lost tells a server to go on; one that runs has seen the file and stays shut.
+            # Making a key where the file is lost tells a server to go on; one that runs saw the file and stays shut.
             is_lost = self._read is None and not self._path.exists()
             keys = [] if is_lost else list(self._current().values())
             before = list(keys)

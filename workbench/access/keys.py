@@ -1,8 +1,8 @@
 """Keys: made once and shown once, kept as SHA-256, looked up anew whenever their file has changed.
 
 A key is 192 random bits, so one fast hash keeps it: there is nothing to guess. Revoking is seen by a running server
-with the next request. What cannot be read lets nobody in: a file that is damaged, that is gone though it was there (while
-the server was down, too: `witness.py`), or that others may write.
+with the next request. What cannot be read lets nobody in: a file that is damaged, that others may write, or that is
+gone though it was there, even if it went while the server was down (`witness.py`).
 """
 
 from __future__ import annotations

@@ -120,9 +120,18 @@ def _vet_setting(path: Path, key: str, item: Any) -> None:
         raise ModelIntegrityError(f"{path}: {key} is {shown!r}; weights are *.safetensors beside the config")
     if key in HANDED_ON and isinstance(item, dict):
         _vet_handed_on(path, key, item)
+    if key == "added_tokens_decoder":
+        _vet_added_tokens(path, item)
     if key == "chat_template":
         for template in _templates_in(path, item):
             vet_template(path, template)
+
+
+def _vet_added_tokens(path: Path, item: Any) -> None:
+    """Check that tokens stand under ids: Transformers fills up all the ids below the largest."""
+    ids = list(item) if isinstance(item, dict) else [""]
+    if not all(number.isascii() and number.isdigit() and len(number) < 8 for number in ids):
+        raise ModelIntegrityError(f"{path}: added_tokens_decoder has other keys than ids below 10,000,000")
 
 
 def _vet_places(path: Path, key: str, item: Any) -> None:

@@ -100,8 +100,12 @@ def check_vocabulary(vocabulary: Any, most: int) -> Iterable[str]:
     if not isinstance(vocabulary, dict) or len(vocabulary) > MAX_TOKENS:
         raise ValueError(f"has no vocabulary, or one of more than {MAX_TOKENS} tokens")
     for token, number in vocabulary.items():
-        if not _is_token(token) or not _is_id(number, most):
-            raise ValueError(f"token {token[:80]!r} has the id {str(number)[:40]}; the ids end before {most}")
+        if not _is_token(token):
+            raise ValueError(
+                f"token {token[:80]!r} has {len(token)} characters, at most {MAX_TOKEN_CHARACTERS} are read"
+            )
+        if not _is_id(number, most):
+            raise ValueError(f"token {token[:80]!r} has the id {str(number)[:40]}, the ids go from 0 to {most - 1}")
     if len(set(vocabulary.values())) < len(vocabulary):
         raise ValueError("two tokens have one id")
     return vocabulary.keys()

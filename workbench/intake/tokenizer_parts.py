@@ -20,6 +20,7 @@ MAX_PARTS = 64  # of one file
 MAX_NESTED = 4  # sequences inside each other
 MAX_TEXT = 64  # characters that a part puts in, takes out or looks for
 MAX_PIECES = 64  # of a template
+MAX_GROWTH = 256  # characters that replacements, one after the other, can make of one
 MAX_LENGTH = 2**20  # tokens, of padding and truncation
 BEHAVIOURS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
 
@@ -130,6 +131,7 @@ class Parts:
     looked_for: list[str] = field(default_factory=list)  # texts that are replaced or split at
     token_ids: list[int] = field(default_factory=list)  # that post-processors put in
     n_parts: int = 0
+    growth: int = 1  # by replacements, at most
 
     def read(self, section: str, part: Any, depth: int = 0) -> None:
         """Judge one part, and those inside it. Raises ValueError."""
@@ -148,9 +150,13 @@ class Parts:
             if key in LISTS:
                 for inner in value:
                     self.read(section, inner, depth + 1)
-        self._gather(part)
+        self._gather(section, part)
 
-    def _gather(self, part: dict[str, Any]) -> None:
+    def _gather(self, section: str, part: dict[str, Any]) -> None:
+        if section in ("normalizer", "decoder"):
+            self.growth *= _growth_of(part)
+            if self.growth > MAX_GROWTH:
+                raise ValueError(f"makes {self.growth} characters of one by its replacements, at most {MAX_GROWTH} are")
         match part:
             case {"pattern": {"Regex": pattern}}:
                 self.patterns.append(pattern)
@@ -200,6 +206,16 @@ def check_lengths(padding: Any, truncation: Any) -> None:
         counts = [truncation.get(key) for key in ("max_length", "stride")] if isinstance(truncation, dict) else [None]
         if not all(map(_is_count, counts)) or counts[1] >= max(1, counts[0]):
             raise ValueError(f"truncation says max_length and stride {str(counts)[:80]}; the stride has to be smaller")
+
+
+def _growth_of(part: dict[str, Any]) -> int:
+    """Return how many characters a replacement makes of one, at most."""
+    match part:
+        case {"type": "Replace", "pattern": {"String": text}}:
+            return max(1, -(-len(part.get("content", "")) // len(text)))
+        case {"type": "Replace"}:
+            return 1 + len(part.get("content", ""))  # it may match nothing, and then stands beside each character
+    return 1
 
 
 def _is_piece(piece: Any, tokens: Mapping[str, Any]) -> bool:

@@ -14,6 +14,8 @@ from typing import Any
 
 from workbench.errors import ModelIntegrityError
 from workbench.intake.json_files import read_json
+from workbench.intake.special_tokens import NAMES as SPECIAL_TOKEN_FILES
+from workbench.intake.special_tokens import vet_special_tokens
 from workbench.intake.templates import vet_template
 from workbench.intake.vetting import find_judge
 from workbench.intake.walking import is_plain_place
@@ -74,6 +76,8 @@ def vet_json(path: Path) -> None:
         _vet_modules(path, value)
     if path.name == "router_config.json":
         _vet_routes(path, value)
+    if path.name in SPECIAL_TOKEN_FILES:
+        vet_special_tokens(path, value)
     _vet_settings(path, value)
 
 
@@ -120,18 +124,9 @@ def _vet_setting(path: Path, key: str, item: Any) -> None:
         raise ModelIntegrityError(f"{path}: {key} is {shown!r}; weights are *.safetensors beside the config")
     if key in HANDED_ON and isinstance(item, dict):
         _vet_handed_on(path, key, item)
-    if key == "added_tokens_decoder":
-        _vet_added_tokens(path, item)
     if key == "chat_template":
         for template in _templates_in(path, item):
             vet_template(path, template)
-
-
-def _vet_added_tokens(path: Path, item: Any) -> None:
-    """Check that tokens stand under ids: Transformers fills up all the ids below the largest."""
-    ids = list(item) if isinstance(item, dict) else [""]
-    if not all(number.isascii() and number.isdigit() and len(number) < 8 for number in ids):
-        raise ModelIntegrityError(f"{path}: added_tokens_decoder has other keys than ids below 10,000,000")
 
 
 def _vet_places(path: Path, key: str, item: Any) -> None:

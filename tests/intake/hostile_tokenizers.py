@@ -141,6 +141,7 @@ PATTERNS: dict[str, Spoil] = {
 }
 VOCABULARIES: dict[str, Spoil] = {
     "model of another type": model(type="Neural"),
+    "model whose type is a list": model(type=["WordLevel"]),
     "model's unknown key": model(weights="model.bin"),
     "dropout": model(type="BPE", unk_token=None, merges=[], dropout=0.5),
     "words without end": model(type="WordPiece", max_input_chars_per_word=10**9),

@@ -69,7 +69,7 @@ def check_tokenizer(value: Any, n_ids: int | None) -> ToTry:
 def _check_model(model: dict[str, Any], most: int) -> Iterable[str]:
     """Judge the model and return its tokens."""
     kind = model.get("type", _guess_kind(model))
-    if kind not in MODEL_KEYS:
+    if not isinstance(kind, str) or kind not in MODEL_KEYS:
         raise ValueError(f"model is of the unknown type {str(kind)[:80]!r}")
     if unknown := model.keys() - MODEL_KEYS[kind] - {"type", "vocab"}:
         raise ValueError(f"model {kind} has the unknown key {min(unknown)[:80]!r}")

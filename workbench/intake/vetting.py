@@ -71,7 +71,13 @@ def vet_tokenizer_file(root: Path, name: str, *, cache_path: Path | None) -> Non
         if not has_passed(verdict, cache_path):
             judge(path.read_bytes(), n_ids)
             note_passed(verdict, cache_path)
-    except (ValueError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # a judge that stumbles refuses
         raise ModelIntegrityError(f"{path}: {' '.join(str(error).split())[:600]}; it was not let in") from error
 
 

@@ -118,6 +118,8 @@ PARTS: dict[str, Spoil] = {
     "stride as long as the text": whole(
         truncation={"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 4}
     ),
+    "truncation that is a list": whole(truncation=[4, 0]),
+    "padding that is a text": whole(padding="Fixed"),
     "charsmap cut": charsmap(b"\xff"),
     "charsmap that claims": charsmap(b"\xff\xff\xff\x7f" + bytes(64)),
     "charsmap that leaves": charsmap(LEAVING),
@@ -161,6 +163,8 @@ VOCABULARIES: dict[str, Spoil] = {
     "added with an unknown key": whole(added_tokens=[SPECIAL | {"code": "x"}]),
     "added with a switch that is none": whole(added_tokens=[SPECIAL | {"special": "yes"}]),
     "of another version": plain("tokenizer.9.9.json", "{}"),
+    "vocab.txt that is no text": plain("vocab.txt", b"\xff\xfe"),
+    "merges.txt of one line": plain("merges.txt", "a" * 10_000),
     "vocab.json that is none": plain("vocab.json", '{"a": [0]}'),
     "vocab.json with an id far away": plain("vocab.json", '{"a": 1000000000000}'),
     "added_tokens.json beyond": plain("added_tokens.json", '{"<x>": 1000000}'),

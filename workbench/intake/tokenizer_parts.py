@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from workbench.intake.charsmap import check_charsmap
 
@@ -41,7 +41,7 @@ def _is_character(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 1
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_LENGTH
 
 
@@ -203,9 +203,10 @@ def check_lengths(padding: Any, truncation: Any) -> None:
         if multiple is not None and not (_is_count(multiple) and multiple > 0):
             raise ValueError(f"padding goes to multiples of {str(multiple)[:80]!r}")
     if truncation is not None:
-        counts = [truncation.get(key) for key in ("max_length", "stride")] if isinstance(truncation, dict) else [None]
-        if not all(map(_is_count, counts)) or counts[1] >= max(1, counts[0]):
-            raise ValueError(f"truncation says max_length and stride {str(counts)[:80]}; the stride has to be smaller")
+        counts = truncation if isinstance(truncation, dict) else {}
+        length, stride = counts.get("max_length"), counts.get("stride")
+        if not (_is_count(length) and _is_count(stride) and stride < max(1, length)):
+            raise ValueError(f"truncation has max_length {str(length)[:40]} and, to be less, stride {str(stride)[:40]}")
 
 
 def _growth_of(part: dict[str, Any]) -> int:

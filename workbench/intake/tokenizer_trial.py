@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -157,9 +158,7 @@ def load_tokenizer(content: bytes) -> Loaded:
 
 def load_sentencepiece(content: bytes) -> Loaded:
     """Return the same of a SentencePiece model, whose package has to be installed."""
-    from sentencepiece import SentencePieceProcessor
-
-    processor = SentencePieceProcessor(model_proto=content)
+    processor = import_module("sentencepiece").SentencePieceProcessor(model_proto=content)
     return processor.normalize, lambda text: processor.decode(processor.encode(text))
 
 

@@ -34,6 +34,8 @@ MAX_FILE_BYTES = 128 * 2**20
 TOKENIZER = re.compile(r"tokenizer\.(.*\.)?json$")
 TEKKEN = re.compile(r"tekken.*\.json$")
 VOCABULARIES = ("vocab.json", "added_tokens.json")
+LINES = ("vocab.txt", "merges.txt")  # a token or a merge each
+MAX_LINE_CHARACTERS = 2100  # two tokens and a space
 
 
 def find_judge(name: str) -> Callable[[bytes, int | None], None] | None:
@@ -47,6 +49,8 @@ def find_judge(name: str) -> Callable[[bytes, int | None], None] | None:
         return _judge_tekken
     if name in VOCABULARIES:
         return lambda content, n_ids: _judge_vocabulary(name, content, n_ids)
+    if name in LINES:
+        return _judge_lines
     return _judge_pieces if name.lower().endswith(".model") else None
 
 
@@ -102,15 +106,14 @@ def _judge_tokenizer(content: bytes, n_ids: int | None) -> None:
 
 def _judge_tekken(content: bytes, n_ids: int | None) -> None:
     """Judge Mistral's file: its pattern is run by Transformers, its vocabulary is a list of texts in base64."""
-    value = parse_json(content)
-    config = value.get("config") if isinstance(value, dict) else None
-    pattern = config.get("pattern") if isinstance(config, dict) else None
-    if not isinstance(pattern, str) or not isinstance(value.get("vocab"), list):
-        raise ValueError("holds no tekken tokenizer: no config with a pattern, or no vocab")
+    match parse_json(content):
+        case {"config": {"pattern": str(pattern)} as config, "vocab": list(vocabulary)}:
+            pass
+        case _:
+            raise ValueError("holds no tekken tokenizer: no config with a pattern, or no vocab")
     sizes = [config.get(key, 0) for key in ("default_vocab_size", "default_num_special_tokens", "num_vocab_tokens")]
-    most = MAX_IDS if n_ids is None else n_ids
-    if not all(isinstance(size, int) and 0 <= size <= MAX_IDS for size in sizes) or len(value["vocab"]) > MAX_IDS:
-        raise ValueError(f"claims sizes {str(sizes)[:80]}, the model has {most} ids")
+    if not all(isinstance(size, int) and 0 <= size <= MAX_IDS for size in [*sizes, len(vocabulary)]):
+        raise ValueError(f"claims sizes {str(sizes)[:80]} for {len(vocabulary)} tokens, at most {MAX_IDS} are read")
     _try_out(ToTry((pattern,), ()), b"", "tekken")
 
 
@@ -118,6 +121,15 @@ def _judge_vocabulary(name: str, content: bytes, n_ids: int | None) -> None:
     """Judge tokens and ids; ids beyond the model's are told by the file that is read, which may be another."""
     value: Any = parse_json(content)
     check_vocabulary(value, MAX_IDS if n_ids is None or name == "vocab.json" else n_ids)
+
+
+def _judge_lines(content: bytes, n_ids: int | None) -> None:
+    lines = content.decode("utf-8").splitlines()
+    longest = max(map(len, lines), default=0)
+    if len(lines) > MAX_IDS or longest > MAX_LINE_CHARACTERS:
+        raise ValueError(
+            f"has {len(lines)} lines of up to {longest} characters, at most {MAX_IDS} of {MAX_LINE_CHARACTERS} are read"
+        )
 
 
 def _judge_pieces(content: bytes, n_ids: int | None) -> None:

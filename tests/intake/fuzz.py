@@ -26,7 +26,7 @@ from workbench.models.store import InstalledModel
 
 UNREAD = shutil.ignore_patterns("*.safetensors", "workbench.json", "vocab.txt")
 TEXTS = ("", "a", "\0", "▁", "(a+)+$", "\ud800", "x" * 70)
-VALUES = (None, True, False, 0, -1, 1, 7, 2**31, 2**63, 1e308, [], {}, [[]], *TEXTS)
+VALUES: tuple[Any, ...] = (None, True, False, 0, -1, 1, 7, 2**31, 2**63, 1e308, [], {}, [[]], *TEXTS)
 
 
 def change_bytes(dice: random.Random, content: bytes) -> bytes:

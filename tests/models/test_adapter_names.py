@@ -28,7 +28,8 @@ def make_base() -> Any:
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 1}
     config: Any = LlamaConfig(vocab_size=50, num_hidden_layers=2, **shape)  # type: ignore[arg-type]
-    return LlamaForCausalLM(config).eval()
+    model: Any = LlamaForCausalLM(config)
+    return model.eval()
 
 
 def make_pair(name: str) -> Any:

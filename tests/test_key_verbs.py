@@ -85,6 +85,20 @@ def test_a_mistake_is_one_line_and_exit_1(
     assert not (tmp_path / "srv/keys.json").exists()
 
 
+def test_lost_keys_are_told_and_forgotten_only_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "create", str(tmp_path), "ann", "--role", "*=admin") == 0
+    (tmp_path / "keys.json").unlink()
+    capsys.readouterr()
+    assert run(monkeypatch, "list", str(tmp_path)) == 1
+    assert "keys.json is gone: nobody is let in" in capsys.readouterr().err
+    assert run(monkeypatch, "forget", str(tmp_path)) == 0
+    assert "forgot 0 keys" in capsys.readouterr().out
+    assert run(monkeypatch, "list", str(tmp_path)) == 0
+    assert "answers this machine alone" in capsys.readouterr().err
+
+
 def test_the_audit_log_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,6 +147,54 @@ def test_a_file_that_goes_away_lets_nobody_in(keys: KeyStore) -> None:
             server.admit(header, from_here=True)
 
 
+def test_keys_lost_while_the_server_was_down_keep_it_closed_until_it_is_told(keys: KeyStore) -> None:
+    keys.require_those_made()  # none were ever made
+    _, lost = keys.create("ann", {"*": "admin"})
+    path = keys.folder / "keys.json"
+    KeyStore(keys.folder).require_those_made()
+    path.unlink()
+    for server in (KeyStore(keys.folder), keys):
+        with pytest.raises(KeyFileError, match=r"is gone: nobody is let in; .* workbench keys forget"):
+            server.require_those_made()
+        with pytest.raises(KeyFileError, match="is gone"):
+            server.admit(None, from_here=True)
+    path.write_text('{"version": 1, "keys": []}')
+    with pytest.raises(KeyFileError, match="holds no key, though keys were made"):
+        KeyStore(keys.folder).require_those_made()
+    path.unlink()
+    facts, secret = KeyStore(keys.folder).create("bob", {"*": "admin"})  # told so: new keys
+    server = KeyStore(keys.folder)
+    server.require_those_made()
+    assert (server.list(), server.find(secret).name) == ((facts,), "bob")
+    with pytest.raises(UnknownKeyError):
+        server.find(lost)
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"version": 1, "keys": []}'], ids=["as made", "empty", "no keys"])
+def test_a_server_that_is_told_to_forget_its_keys_is_open_again(keys: KeyStore, content: bytes | None) -> None:
+    running = KeyStore(keys.folder)
+    _, secret = keys.create("ann", {"*": "admin"})
+    running.find(secret)
+    if content is not None:
+        (keys.folder / "keys.json").write_bytes(content)
+    assert keys.forget() == (1 if content is None else 0)
+    fresh = KeyStore(keys.folder)
+    fresh.require_those_made()
+    assert fresh.admit(None, from_here=True) is OWNER
+    with pytest.raises(KeyFileError, match="is gone"):  # it runs, and was told nothing
+        running.admit(None, from_here=True)
+    assert KeyStore(keys.folder / "nowhere").forget() == 0
+
+
+def test_keys_from_before_there_was_a_witness_get_one_when_their_server_starts(keys: KeyStore) -> None:
+    keys.create("ann", {"*": "admin"})
+    (keys.folder / "keys.made").unlink()
+    KeyStore(keys.folder).require_those_made()
+    (keys.folder / "keys.json").unlink()
+    with pytest.raises(KeyFileError, match="is gone"):
+        KeyStore(keys.folder).require_those_made()
+
+
 DAMAGES = {
     "empty": b"",
     "cut": b'{"version": 1, "keys": [',

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests.knowledge.archives import make_original
 from workbench import offline
+from workbench.access import KeyStore
 from workbench.cli import app
 from workbench.doctor import Finding, Level, examine
 from workbench.doctor.places import check_collection, check_model
@@ -82,6 +83,11 @@ def show_keys(folder: Path) -> None:
     keys.chmod(0o644)
 
 
+def lose_keys(folder: Path) -> None:
+    KeyStore(folder / "run" / "serving").create("ann", {"*": "admin"})
+    (folder / "run" / "serving" / "keys.json").unlink()
+
+
 def plant_adapter(folder: Path) -> None:
     adapter = folder / "run" / "train-reader" / "adapter"
     adapter.mkdir(parents=True)
@@ -103,6 +109,7 @@ def fill_scratch(folder: Path) -> None:
         (ask_for_a_gpu, "models.device is cuda, but", "models.device=auto"),
         (damage_collection, "collection: ", "workbench repair"),
         (show_keys, "keys.json has mode 0644, expected 0600", "chmod 600"),
+        (lose_keys, "keys.json is gone, so the server does not start", "workbench keys create"),
         (plant_adapter, "'auto_mapping' may not be", "workbench train"),
         (fill_scratch, "run: is no folder", "name another folder"),
     ],

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.intake.hostile import ADAPTERS, MODELS, Spoil
 from tests.intake.hostile_archives import COLLECTIONS, GGUFS
+from tests.intake.hostile_tokenizers import TOKENIZERS
 from tests.knowledge.archives import make_original, members, stated
 from workbench.errors import WorkbenchError
 from workbench.intake import admit_adapter
@@ -40,7 +41,7 @@ class Lair:
 
     def fixtures(self) -> Iterator[tuple[str, Callable[[], object]]]:
         """Yield the name of each fixture and what a user would do with it."""
-        for name, spoil in MODELS.items():
+        for name, spoil in (MODELS | TOKENIZERS).items():
             yield f"model {name}", lambda spoil=spoil: self._open_model(spoil)  # type: ignore[misc]
         for name, spoil in ADAPTERS.items():
             yield f"adapter {name}", lambda spoil=spoil: self._attach(spoil)  # type: ignore[misc]

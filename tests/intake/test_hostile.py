@@ -11,6 +11,7 @@ import pytest
 
 from tests.intake.hostile import ADAPTERS, MODELS, Canary
 from tests.intake.hostile_archives import COLLECTIONS, GGUFS, HONEST_GGUF
+from tests.intake.hostile_tokenizers import TOKENIZERS
 from tests.intake.sweep import Lair, make_adapter
 from workbench.errors import ModelIntegrityError
 from workbench.intake import admit_adapter, admit_collection, admit_model, check_gguf
@@ -20,7 +21,7 @@ from workbench.models import find_model
 from workbench.models.adapters import attach_adapter
 from workbench.types import Adapter
 
-N_FIXTURES = len(MODELS) + len(ADAPTERS) + len(COLLECTIONS) + len(GGUFS)
+N_FIXTURES = len(MODELS) + len(TOKENIZERS) + len(ADAPTERS) + len(COLLECTIONS) + len(GGUFS)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_the_canary_sings_when_code_runs(tmp_path: Path) -> None:
 
 def test_every_fixture_is_refused_in_a_typed_way_and_none_executes(tiny_home: Path, lair: Lair) -> None:
     outcomes = {name: lair.try_out(use) for name, use in lair.fixtures()}
-    assert len(outcomes) == N_FIXTURES > 170
+    assert len(outcomes) == N_FIXTURES > 280
     assert {name: outcome for name, outcome in outcomes.items() if outcome != "refused"} == {}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.intake.hostile_tokenizers import HONEST
 from workbench.errors import ModelIntegrityError
 from workbench.intake import admit_model
 from workbench.intake.templates import MAX_TEMPLATE_BYTES
@@ -27,8 +28,9 @@ def folder(tmp_path: Path) -> Path:
     (model / "1_Pooling").mkdir(parents=True)
     (model / ".git").mkdir()
     write_safetensors(model / "model.safetensors")
-    for name in ("config.json", "tokenizer.json", "1_Pooling/config.json"):
+    for name in ("config.json", "1_Pooling/config.json"):
         (model / name).write_text("{}")
+    (model / "tokenizer.json").write_text(json.dumps(HONEST))
     for name in ("README.md", "LICENSE", ".gitattributes", ".git/hook.py"):
         (model / name).write_text("for people")
     return model

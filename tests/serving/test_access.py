@@ -11,6 +11,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from tests.serving.conftest import Running, start
+from workbench.access import KeyStore
+from workbench.errors import KeyFileError
 from workbench.serving.app import build_app
 from workbench.serving.door import is_public
 
@@ -226,3 +228,20 @@ def test_a_damaged_key_file_shuts_the_server_and_says_nothing_of_it(
             answer = client.get("/v1/me")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "shut")
         assert str(tmp_path) not in answer.text
+
+
+@pytest.mark.parametrize("content", [None, '{"version": 1, "keys": []}', ""], ids=["lost", "no keys", "empty"])
+def test_a_server_that_had_keys_does_not_start_without_them(
+    trained: Path, tiny_home: Path, tmp_path: Path, content: str | None
+) -> None:
+    KeyStore(tmp_path).create("ann", {"*": "admin"})
+    if content is None:
+        (tmp_path / "keys.json").unlink()
+    else:
+        (tmp_path / "keys.json").write_text(content, encoding="utf-8")
+    with pytest.raises(KeyFileError, match=r"keys\.json .* workbench keys forget"):
+        next(start(trained, serving=tmp_path))
+    KeyStore(tmp_path).forget()
+    for served in start(trained, serving=tmp_path):
+        with served.client() as client:
+            assert client.get("/v1/me").status_code == 200

@@ -1,8 +1,8 @@
 """Keys: made once and shown once, kept as SHA-256, looked up anew whenever their file has changed.
 
 A key is 192 random bits, so one fast hash keeps it: there is nothing to guess. Revoking is seen by a running server
-with the next request. What cannot be read lets nobody in: a file that is damaged, that is gone though it was there, or
-that others may write.
+with the next request. What cannot be read lets nobody in: a file that is damaged, that others may write, or that is
+gone though it was there, even if it went while the server was down (`witness.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 import stat
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, Field, ValidationError
 
 from workbench.access.grants import EVERY, OWNER, Grant, Role, check_grant
+from workbench.access.witness import forget_keys_made, keys_were_made, note_keys_made
 from workbench.errors import (
     ConfigError,
     ExpiredKeyError,
@@ -78,7 +79,7 @@ class KeyStore:
         self._path = folder / KEYS
         self._clock = clock
         self._lock = threading.Lock()
-        self._read: _Read | None = None  # None: no key was ever seen here
+        self._read: _Read | None = None  # None: no key was ever seen by this object
 
     def create(
         self,
@@ -146,6 +147,38 @@ class KeyStore:
         self._current()
         return self._read is not None
 
+    def require_those_made(self) -> None:
+        """Check, before a server starts, that keys it once had are still there; they may all be revoked.
+
+        Raises:
+            KeyFileError: the file is gone, holds none, or cannot be read.
+        """
+        if self.list():
+            note_keys_made(self.folder)  # a folder from before there was a witness
+        elif self.any_made or keys_were_made(self.folder):
+            raise self._refuse("holds no key, though keys were made")
+
+    def forget(self) -> int:
+        """Remove all keys, so that a server which is started here afterwards answers this machine without one.
+
+        A running server notices only that they are gone, and lets nobody in.
+
+        Returns:
+            How many keys the file held, as far as it could be read.
+        Raises:
+            BusyError: another process is writing them.
+        """
+        if not self.folder.is_dir():
+            return 0
+        n_keys = 0
+        with hold_writer_lock(self.folder / LOCK):
+            with suppress(KeyFileError):
+                n_keys = len(self.list())
+            # The file first: whatever comes between leaves the server closed.
+            self._path.unlink(missing_ok=True)
+            forget_keys_made(self.folder)
+        return n_keys
+
     def is_good(self, facts: KeyFacts) -> bool:
         """Say whether a key is neither revoked nor past its end."""
         return facts.revoked is None and not self._is_over(facts)
@@ -196,7 +229,7 @@ class KeyStore:
             try:
                 found = self._path.stat()
             except FileNotFoundError:
-                if self._read is None:
+                if self._read is None and not keys_were_made(self.folder):
                     return {}
                 raise self._refuse("is gone") from None
             except OSError as error:
@@ -223,7 +256,8 @@ class KeyStore:
     def _refuse(self, fault: str) -> KeyFileError:
         return KeyFileError(
             f"{self._path} {fault}: nobody is let in; bring it back from a backup, chmod 600, or move it away and make "
-            f"new keys: workbench keys create {self.folder} NAME --role '*=admin'"
+            f"new keys: workbench keys create {self.folder} NAME --role '*=admin'; to have no keys any more: workbench "
+            f"keys forget {self.folder}"
         )
 
     @contextmanager
@@ -231,12 +265,15 @@ class KeyStore:
         """Yield the keys to be changed; they are written when the block ends well."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with hold_writer_lock(self.folder / LOCK):
-            keys = list(self._current().values())
+            # Making a key where the file is lost tells a server to go on; one that runs saw the file and stays shut.
+            is_lost = self._read is None and not self._path.exists()
+            keys = [] if is_lost else list(self._current().values())
             before = list(keys)
             yield keys
             if keys != before:
                 content = _KeyFile(version=1, keys=tuple(keys)).model_dump_json(indent=1)
                 write_atomically(self._path, content + "\n", mode=0o600)
+                note_keys_made(self.folder)
 
 
 def read_bearer(authorization: str | None) -> str | None:

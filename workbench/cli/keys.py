@@ -92,6 +92,7 @@ def show(server: Server, *, out: Out = None, overrides: Overrides = []) -> None:
         sees = "all documents" if facts.principals is None else f"as {', '.join(facts.principals) or 'nobody'}"
         typer.echo(f"{facts.id}  {facts.name}  {state}  {roles}  {sees}  made {facts.created:%Y-%m-%d}")
     if not keys:
+        store.require_those_made()
         typer.echo(f"no keys in {store.folder}: the server answers this machine alone", err=True)
 
 
@@ -108,6 +109,16 @@ def revoke(
 
     facts = KeyStore(find_server_folder(server, out, overrides)).revoke(id_)
     typer.echo(f"revoked {facts.id} ({facts.name})")
+
+
+@keys_app.command("forget")
+def forget(server: Server, *, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
+    """Remove all keys, lost or damaged ones too: once started anew, the server answers this machine without one."""
+    from workbench.access import KeyStore
+
+    store = KeyStore(find_server_folder(server, out, overrides))
+    n_keys = store.forget()
+    typer.echo(f"forgot {n_keys} keys of {store.folder}; the next `workbench serve` answers this machine without one")
 
 
 @keys_app.command("audit")

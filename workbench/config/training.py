@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from workbench.config.adapter_names import find_name_fault
 from workbench.config.base import Knobs
 from workbench.rows import Task
 
@@ -160,6 +161,13 @@ class TrainingConfig(RecipeConfig):
                 fault = error.errors()[0]
                 place = ".".join(str(part) for part in ("adapters", name, "recipe", *fault["loc"]))
                 raise ValueError(f"`{place}`: {fault['msg']} (it is {fault['input']!r})") from error
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_can_be_called_so(self) -> TrainingConfig:
+        for name in self.adapters:
+            if fault := find_name_fault(name):
+                raise ValueError(f"adapter {name[:120]!r} {fault}; give it another name in training.adapters")
         return self
 
     @model_validator(mode="after")

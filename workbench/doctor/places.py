@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from workbench.access.witness import keys_were_made
 from workbench.doctor.finding import Finding, Level, fine
 from workbench.errors import MissingModelError, WorkbenchError
 from workbench.intake import admit_adapter
@@ -114,10 +115,13 @@ def try_writing(folder: Path) -> str:
 
 
 def check_key_file(path: Path) -> Finding:
-    """Look whether others can read the server's keys."""
+    """Look whether others can read the server's keys, and whether those that were made are still there."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
+        if keys_were_made(path.parent):
+            advice = f"bring it back from a backup, or: workbench keys create {path.parent} NAME --role '*=admin'"
+            return Finding("keys", Level.BLOCKER, f"{path} is gone, so the server does not start", advice)
         return fine("keys", f"none ({path})")
     return judge_key_mode(path, mode)
 

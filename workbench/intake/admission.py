@@ -17,6 +17,7 @@ from workbench.intake.json_files import read_json
 from workbench.intake.settings import vet_index, vet_json
 from workbench.intake.templates import vet_template_file
 from workbench.intake.tensors import check_safetensors
+from workbench.intake.vetting import vet_tokenizer_file
 from workbench.intake.walking import STAMP_FILE, list_files
 
 ADAPTER_FILES = (CONFIG, WEIGHTS, PASSPORT, "gates.json", "chat_template.jinja")
@@ -54,7 +55,8 @@ def admit_model(folder: Path, *, cache_path: Path | None = None) -> Admitted:
         cache_path: where hashes are remembered by size and times; None: nowhere.
     Raises:
         ModelIntegrityError: a file that could run code or is of an unknown format, a link, a name that collides, a
-            setting that brings code or a file from elsewhere, a chat template that is no mere text, a header that lies.
+            setting that brings code or a file from elsewhere, a chat template that is no mere text, a header that lies,
+            a tokenizer of unknown parts, or one that is slow or breaks down.
     """
     root = folder.resolve()
     names = list_files(root)
@@ -64,7 +66,7 @@ def admit_model(folder: Path, *, cache_path: Path | None = None) -> Admitted:
             f"{folder}: a model's folder with {CONFIG} in it, which makes libraries load another model in its place; "
             "take the adapter's two files out of the model's folder"
         )
-    _vet_files(root, names)
+    _vet_files(root, names, cache_path)
     return _record("model", root, [name for name in names if name != STAMP_FILE], cache_path)
 
 
@@ -83,7 +85,7 @@ def admit_adapter(folder: Path, *, cache_path: Path | None = None) -> Admitted:
         if name not in names:
             raise ModelIntegrityError(f"{folder}: no {name}, so this is no adapter; train one: workbench train CONFIG")
     vet_adapter_settings(root / CONFIG, read_json(root / CONFIG))
-    _vet_files(root, names)
+    _vet_files(root, names, cache_path)
     return _record("adapter", root, names, cache_path)
 
 
@@ -108,7 +110,7 @@ def admit_collection(archive: Path, target: Path | None = None, *, max_bytes: in
     return AdmittedCollection("collection", archive, {DATABASE: manifest.sha256}, manifest.size, manifest)
 
 
-def _vet_files(root: Path, names: list[str]) -> None:
+def _vet_files(root: Path, names: list[str], cache_path: Path | None) -> None:
     for name in names:
         path = root / name
         match path.suffix.lower():
@@ -118,6 +120,7 @@ def _vet_files(root: Path, names: list[str]) -> None:
                 vet_template_file(path)
             case ".json":
                 vet_json(path)
+        vet_tokenizer_file(root, name, cache_path=cache_path)
     for name in names:
         if name.lower().endswith(".index.json"):
             vet_index(root, name, names)

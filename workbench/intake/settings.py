@@ -14,7 +14,10 @@ from typing import Any
 
 from workbench.errors import ModelIntegrityError
 from workbench.intake.json_files import read_json
+from workbench.intake.special_tokens import NAMES as SPECIAL_TOKEN_FILES
+from workbench.intake.special_tokens import vet_special_tokens
 from workbench.intake.templates import vet_template
+from workbench.intake.vetting import find_judge
 from workbench.intake.walking import is_plain_place
 
 # Keys that make a library import or download code. Their value must be null, false or absent, at any depth.
@@ -62,18 +65,20 @@ HANDED_KEYS = frozenset(
         *("model_max_length", "max_length", "padding_side", "truncation_side", "do_lower_case", "use_fast"),
     }
 )
-VOCABULARY_NAMES = ("tokenizer.json", "vocab.json", "added_tokens.json")  # their keys are tokens, not settings
 
 
 def vet_json(path: Path) -> None:
     """Judge one JSON file by what libraries do with a file of its name. Raises ModelIntegrityError."""
+    if find_judge(path.name) is not None:
+        return  # a tokenizer's: `vetting.py`; its keys are tokens, not settings
     value = read_json(path)
     if path.name == "modules.json":
         _vet_modules(path, value)
     if path.name == "router_config.json":
         _vet_routes(path, value)
-    if path.name not in VOCABULARY_NAMES:
-        _vet_settings(path, value)
+    if path.name in SPECIAL_TOKEN_FILES:
+        vet_special_tokens(path, value)
+    _vet_settings(path, value)
 
 
 def vet_index(root: Path, name: str, names: Sequence[str]) -> None:

@@ -7,10 +7,7 @@ a template that behaves for the trial's conversations and wastes time over other
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -19,12 +16,12 @@ from jinja2 import TemplateError, nodes
 
 from workbench.errors import ModelIntegrityError
 from workbench.intake import trial
+from workbench.intake.children import run_trial
 
 MAX_TEMPLATE_BYTES = 128 * 2**10
 MAX_NUMBER = 10_000  # in a product or a range
 MAX_LOOPS = 4  # inside each other
 TRIAL_CPU_SECONDS = 3
-TRIAL_WALL_SECONDS = 60.0  # of a busy machine
 TRIAL_BYTES = 512 * 2**20  # of address space
 PRIVATE = re.compile(r"__\w+|\b(mro|func_globals|gi_frame|cr_frame|tb_frame)\b")
 REFUSED_NODES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
@@ -115,25 +112,7 @@ def _is_large(node: nodes.Node) -> bool:
 
 def _try_out(template: str) -> str:
     """Render the template in a child; the child's word, or which limit ended it."""
-    asked = {"template": template, "seconds": TRIAL_CPU_SECONDS, "bytes": TRIAL_BYTES}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(Path(trial.__file__))],
-            input=json.dumps(asked).encode(),
-            capture_output=True,
-            timeout=TRIAL_WALL_SECONDS,
-            check=False,
-            env={"PYTHONUTF8": "1"},
-        )
-    except subprocess.TimeoutExpired:
-        return f"took more than {TRIAL_WALL_SECONDS:g} s for a few short conversations"
-    word = done.stdout.decode("utf-8", "replace")
-    if done.returncode == 0 and word:
-        return "" if word == "fine" else word
-    return (
-        f"ended its trial (code {done.returncode}): a few short conversations took more than {TRIAL_CPU_SECONDS} s of "
-        f"processor time or {TRIAL_BYTES // 2**20} MiB"
-    )
+    return run_trial(trial.__file__, {"template": template}, seconds=TRIAL_CPU_SECONDS, memory=TRIAL_BYTES)
 
 
 def _refuse(path: Path, fault: str) -> ModelIntegrityError:

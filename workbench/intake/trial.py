@@ -36,7 +36,7 @@ class Generation(jinja2.ext.Extension):
 
 def main() -> None:
     """Judge the template on stdin; an end without a word means that a limit was met."""
-    asked = json.loads(sys.stdin.buffer.read())
+    asked = json.loads(sys.stdin.buffer.readline())
     for kind, most in (
         (resource.RLIMIT_AS, asked["bytes"]),
         (resource.RLIMIT_CPU, asked["seconds"]),

@@ -17,6 +17,7 @@ from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
 
+from workbench.config.adapter_names import find_name_fault
 from workbench.errors import AdapterMismatchError, MissingModelError
 from workbench.intake import admit_adapter
 from workbench.intake.adapter_settings import PASSPORT
@@ -29,9 +30,10 @@ def attach_adapter(model: Any, adapter: Adapter) -> Any:
 
     Raises:
         ModelIntegrityError: the gate does not admit the folder.
-        AdapterMismatchError: the file lacks weights of the model's LoRA layers.
+        AdapterMismatchError: the file lacks weights of the model's LoRA layers, or its name clashes with theirs.
     """
     admit_adapter(adapter.folder)
+    refuse_clashing_name(model, adapter.name)
     with peft_quieted():
         return _attach(model, adapter)
 
@@ -54,6 +56,21 @@ def _attach(model: Any, adapter: Adapter) -> Any:
             f"{adapter.folder}: weights are missing, the first is {result.missing_keys[0]}; train it again"
         )
     return model
+
+
+def refuse_clashing_name(model: Any, name: str) -> None:
+    """Refuse a name that PEFT would mix up with a part of the model when it takes adapters apart by their names.
+
+    Raises:
+        AdapterMismatchError: it is no name for an adapter, or a module of the model is called so.
+    """
+    fault = find_name_fault(name)
+    loaded = set(getattr(model, "peft_config", ()))
+    if not fault and name not in loaded:
+        path = next((path for path, _ in model.named_modules() if name in path.split(".")), None)
+        fault = f"is the name of a module of the base model ({path})" if path is not None else ""
+    if fault:
+        raise AdapterMismatchError(f"adapter {str(name)[:120]!r} {fault}; give the adapter another name")
 
 
 def detach_adapter(model: Any, name: str) -> None:
@@ -119,11 +136,14 @@ def read_passport(folder: Path) -> Adapter:
     """
     path = folder / PASSPORT
     try:
-        return Adapter(**(json.loads(path.read_text(encoding="utf-8")) | {"folder": folder}))
+        adapter = Adapter(**(json.loads(path.read_text(encoding="utf-8")) | {"folder": folder}))
     except FileNotFoundError as error:
         raise MissingModelError(f"{folder} holds no trained adapter; make it: workbench train CONFIG") from error
     except (TypeError, ValueError) as error:
         raise AdapterMismatchError(f"{path} is no adapter's passport: {error}; train it again") from error
+    if fault := find_name_fault(adapter.name):  # files are called by it, and the passport may be anybody's
+        raise AdapterMismatchError(f"{path}: the name {str(adapter.name)[:120]!r} {fault}; give it another one there")
+    return adapter
 
 
 def read_adapter(folder: Path, *, name: str, base_fingerprint: str, template_hash: str) -> Adapter:

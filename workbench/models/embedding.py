@@ -16,7 +16,7 @@ import numpy as np
 from workbench.errors import MissingModelError, ModelIntegrityError
 from workbench.intake import read_json
 from workbench.models.batching import iterate_batches
-from workbench.models.loading import hide_progress_bars
+from workbench.models.loading import hide_progress_bars, typed_faults
 from workbench.models.openvino_encoder import EMBEDDER_KNOB, Backend, OpenVinoEncoder, takes_openvino
 from workbench.models.store import InstalledModel
 from workbench.models.tokenizing import copy_tokenizer
@@ -178,7 +178,7 @@ def _load(installed: InstalledModel, device: str) -> SentenceTransformer:
     from transformers import PreTrainedModel
 
     hide_progress_bars()
-    try:
+    with typed_faults(installed.folder):
         model = SentenceTransformer(
             str(installed.folder),
             device=device,
@@ -191,8 +191,6 @@ def _load(installed: InstalledModel, device: str) -> SentenceTransformer:
         if isinstance(encoder, PreTrainedModel):  # other modules load strictly
             folder = installed.folder / read_json(installed.folder / "modules.json")[0].get("path", "")
             missing = find_missing_weights(encoder, folder, unused=("pooler.",))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelIntegrityError(f"{installed.folder}: not loadable: {' '.join(str(error).split())[:300]}") from error
     if missing:
         raise ModelIntegrityError(f"{installed.folder}: weights are missing: {missing[:5]}")
     return model.eval()

@@ -6,10 +6,13 @@ Not a place for adapters or generation: that is generation/.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.config import ModelsConfig
-from workbench.errors import ConfigError, MissingModelError, ModelIntegrityError
+from workbench.errors import ConfigError, MissingModelError, ModelIntegrityError, WorkbenchError
 from workbench.models.store import InstalledModel
 
 if TYPE_CHECKING:
@@ -65,7 +68,7 @@ def load_generator(
     tokenizer = load_tokenizer(installed)
     options = _in_four_bits(device, dtype) if quantize == "nf4" else {}
     hide_progress_bars()
-    try:
+    with typed_faults(installed.folder):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             installed.folder,
             dtype=dtype,
@@ -75,8 +78,6 @@ def load_generator(
             output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _not_loadable(installed, error) from error
     model, report = loaded
     # Transformers only warns when it fills a missing weight with random numbers.
     if report["missing_keys"]:
@@ -114,13 +115,28 @@ def load_tokenizer(installed: InstalledModel) -> PreTrainedTokenizerBase:
 
     if installed.kind != "generator":
         raise MissingModelError(f"{installed.name} is a model of kind {installed.kind}; see: workbench models list")
-    try:
+    with typed_faults(installed.folder):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             installed.folder, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _not_loadable(installed, error) from error
     return tokenizer
+
+
+@contextmanager
+def typed_faults(folder: Path) -> Iterator[None]:
+    """Tell whatever a library raises over a model's folder as what it is: the folder is not loadable.
+
+    Raises:
+        ModelIntegrityError: in place of any `Exception` of others, and of a panic of Rust code, which is none.
+    """
+    try:
+        yield
+    except (WorkbenchError, MemoryError):
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":
+            raise
+        raise ModelIntegrityError(f"{folder}: not loadable: {' '.join(str(error).split())[:300]}") from error
 
 
 def hide_progress_bars() -> None:
@@ -128,10 +144,6 @@ def hide_progress_bars() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _not_loadable(installed: InstalledModel, error: Exception) -> ModelIntegrityError:
-    return ModelIntegrityError(f"{installed.folder}: not loadable: {' '.join(str(error).split())[:300]}")
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -18,7 +18,7 @@ import torch
 from peft import EvaConfig, LoraConfig, get_peft_model, get_peft_model_state_dict, initialize_lora_eva_weights
 
 from workbench.config import RecipeConfig
-from workbench.models.adapters import peft_quieted
+from workbench.models.adapters import peft_quieted, refuse_clashing_name
 
 Tensors = dict[str, torch.Tensor]
 STARTS: dict[str, Any] = {"pissa": "pissa_niter_4", "eva": "eva"}
@@ -77,7 +77,10 @@ def create_adapter(
 
     Args:
         rows: token ids of training rows; read by `method: eva` alone.
+    Raises:
+        AdapterMismatchError: PEFT would mix the name up with a part of the model.
     """
+    refuse_clashing_name(model, name)
     torch.manual_seed(seed)
     config = LoraConfig(
         r=recipe.r,

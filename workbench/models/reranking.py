@@ -17,7 +17,7 @@ import numpy as np
 from workbench.errors import MissingModelError, ModelIntegrityError, PromptBudgetError
 from workbench.intake import read_json
 from workbench.models.batching import iterate_batches
-from workbench.models.loading import hide_progress_bars
+from workbench.models.loading import hide_progress_bars, typed_faults
 from workbench.models.openvino_encoder import RERANKER_KNOB, Backend, OpenVinoEncoder, takes_openvino
 from workbench.models.store import InstalledModel
 from workbench.models.tokenizing import copy_tokenizer
@@ -204,7 +204,7 @@ def _load(installed: InstalledModel, device: str) -> CrossEncoder:
     from transformers import PreTrainedModel
 
     hide_progress_bars()
-    try:
+    with typed_faults(installed.folder):
         model: CrossEncoder = CrossEncoder(
             str(installed.folder),
             device=device,
@@ -221,8 +221,6 @@ def _load(installed: InstalledModel, device: str) -> CrossEncoder:
         modules = installed.folder / "modules.json"
         place = read_json(modules)[0].get("path", "") if modules.exists() else ""
         missing = find_missing_weights(encoder, installed.folder / place)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelIntegrityError(f"{installed.folder}: not loadable: {' '.join(str(error).split())[:300]}") from error
     if missing:
         raise ModelIntegrityError(
             f"{installed.folder}: weights are missing: {missing[:5]}; they would be drawn at random, and so would the "

@@ -33,12 +33,14 @@ def open_service(bench: Bench) -> Iterator[Service]:
 
     Raises:
         ConfigError: it would be open to others without a key, or the config contradicts itself or the model.
+        KeyFileError: keys were made for it once and are not there, or cannot be read.
         BusyError: another server has the folder.
     """
     config = bench.config.serving
     folder = config.folder_beside(bench.run_folder.folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = KeyStore(folder)
+    keys.require_those_made()
     refuse_open_bind(config.host, keys)
     bench.parts.check()
     bench.index()

@@ -134,7 +134,8 @@ def inputs_by_arm(
 
 def _arm_inputs(parts: Parts, name: str, *, collection: str, weights: Sequence[str], fit: RetrievalFit) -> str:
     config, arm = parts.config, parts.config.arms[name]
-    answering = {key: value for key, value in _answering(parts, arm).items() if key not in ("adapter", "retrieval", "passages")}
+    elsewhere = ("adapter", "retrieval", "passages")  # told by weights and by what is read
+    answering = {key: value for key, value in _answering(parts, arm).items() if key not in elsewhere}
     return fingerprint(
         parts.questions.test,
         answering,

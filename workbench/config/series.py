@@ -55,7 +55,7 @@ class SweepConfig(Knobs):
 
     keys: dict[str, list[JsonValue] | dict[str, JsonValue]] = Field(
         {},
-        description="a key of this config, dots and all, to its values: a list, or a mapping that names each value, for "
+        description="a key of this config, dots and all, to its values: a list, or a mapping that names each, for "
         "example {training.learning_rate: [2e-4, 5e-4], retrieval.method: {words: {kind: lexical}, both: {kind: "
         "fusion}}}; not what decides which questions are asked, of which documents, or how answers are judged",
     )

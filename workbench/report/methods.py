@@ -33,8 +33,8 @@ def methods(data: ReportData) -> list[str]:
     if data.sweep is not None:
         told.append(
             f"{len(data.sweep.variants)} variants, every combination of {', '.join(data.sweep.keys)}, are runs of "
-            f"their own on the same questions. An arm whose answers none of their values decides (equal prompts, model and "
-            f"adapter) is one arm; Holm's correction is over all pairs of all variants."
+            f"their own on the same questions. An arm whose answers none of their values decides (equal prompts, model "
+            f"and adapter) is one arm; Holm's correction is over all pairs of all variants."
         )
     if data.decision is not None:
         told.append(

@@ -41,7 +41,8 @@ def _scores(sweep: SweepReport, decision: Decision, summary: Mapping[str, Any]) 
     return SeriesTable(
         title=f"Variants: {SCORE_NAMES[decision.metric]} of each arm",
         note=(
-            f"{', '.join(sweep.keys)}; {TAKEN.strip()} is recommended, = was answered from equal inputs and is one arm."
+            f"{', '.join(sweep.keys)}; {TAKEN.strip()} is recommended, = was answered from equal inputs: one arm. "
+            f"Each variant is a run of its own: workbench report {HERE}/{sweep.variants[0].folder}"
         ),
         header=_header(sweep),
         rows=_rows(sweep, tell),

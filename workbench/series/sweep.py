@@ -1,7 +1,8 @@
 """Sweep: every combination of the values that `sweep.keys` names, each an ordinary run below SWEEP/variants.
 
 Later variants are lent what earlier ones did with equal inputs: an index, a training, the answers of an arm. The joint
-verdict is not made here but read from the runs (workbench/joint.py).
+verdict is not made here but read from the runs (workbench/joint.py); a variant's own report is written by
+`workbench report SWEEP/variants/NAME`.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def measure_sweep(
         own = places[variant.name]
         others = [place for place in _all_variants(folder, places) if place != own]
         # A collection is lent as it is or not at all: seconds to build it must be those of building it.
-        Bench(variant.config, out=own, material=material, lenders=[*others, *lenders], grow_lent=False).run()
+        Bench(variant.config, out=own, material=material, lenders=[*others, *lenders], grow_lent=False).evaluate()
         gc.collect()  # a bench holds its models in circles; left to later, they would count as the next one's memory
         trim_freed_memory()
     report = _describe(plan, folder, places)

@@ -218,9 +218,8 @@ def test_a_killed_sweep_goes_on_where_it_was_with_a_value_more(copied: Path, con
 def test_the_report_opens_with_the_answer_and_shows_every_variant(copied: Path) -> None:
     result = CliRunner().invoke(app, ["report", str(copied)], catch_exceptions=False)
     assert result.stdout == f"report: {copied}/report.html\n"
-    swept = copied
-    page, text = (swept / "report.html").read_text(), (swept / "report.md").read_text()
-    sentence = decide_folder(swept).recommendation.sentence
+    page, text = (copied / "report.html").read_text(), (copied / "report.md").read_text()
+    sentence = decide_folder(copied).recommendation.sentence
     assert sentence.replace("*", "") in text.split("\n\n")[1].replace("*", "")
     for told in (
         "Variants: F1 of each arm",
@@ -234,7 +233,7 @@ def test_the_report_opens_with_the_answer_and_shows_every_variant(copied: Path) 
         assert told in text, told
         assert told.replace("'", "&#39;") in page, told
     assert "http" not in page.replace("http-equiv", "")
-    assert "adapter reader" in text and "known" not in {one.part for one in decide_folder(swept).strata}
+    assert "adapter reader" in text and "known" not in {one.part for one in decide_folder(copied).strata}
 
 
 def test_the_verbs_work_on_a_sweep(copied: Path, config: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from workbench.report.figures import MISSING, SCORE_NAMES, amount_text, estimate
 from workbench.report.series import SeriesTable
 
 TAKEN = "✓ "  # before the recommended arm's figure
+RARE, MOST_PICKED = 0.01, 4  # share of the draws below which an arm is not named; arms named
 HERE = "SWEEP"  # stands for the sweep's folder in a command
 
 
@@ -100,7 +101,8 @@ def _stability(decision: Decision) -> list[str]:
     selection = decision.selection
     if selection is None:
         return []
-    told = ", ".join(f"{arm} in {share:.0%}" for arm, share in list(selection.picked.items())[:4])
+    often = [(arm, share) for arm, share in selection.picked.items() if share >= RARE][:MOST_PICKED]
+    told = ", ".join(f"{arm} in {share:.0%}" for arm, share in often)
     return [f"On random four fifths of the {selection.n} questions the highest score is that of {told} of the draws."]
 
 

@@ -25,6 +25,8 @@ FLOORS = (
         "trials",
         "adapting",
         "building_costs",
+        "joint",
+        "lending",
         "indexing",
         "manifest",
         "bench",

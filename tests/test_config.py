@@ -35,7 +35,7 @@ def test_every_shipped_collection_config_loads_and_opens_with_its_command(path: 
 def test_every_shipped_config_loads_and_opens_with_the_command_that_runs_it(path: Path) -> None:
     assert load_config(path).name == path.stem
     header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    commands = [f"workbench {verb} configs/{path.name}" for verb in ("run", "dataset build")]
+    commands = [f"workbench {verb} configs/{path.name}" for verb in ("run", "dataset build", "sweep")]
     assert any(command in line for command in commands for line in header)
 
 

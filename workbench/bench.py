@@ -7,7 +7,7 @@ when nothing changed: index → train → answer → score → report.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ from workbench.generation import ContinuousEngine, OpenAIGenerator
 from workbench.generation.limits import longest_context
 from workbench.hardware import made_with
 from workbench.indexing import bring_in_line
-from workbench.inputs import answer_inputs, fit_inputs, router_inputs
+from workbench.inputs import answer_inputs, fit_inputs, inputs_by_arm, router_inputs
+from workbench.lending import ANSWER, CASES, borrow_answers
 from workbench.manifest import make_manifest
 from workbench.parts import DOCUMENTS, Material, Parts, RetrievalFit
 from workbench.processes import process_count
@@ -41,8 +42,6 @@ from workbench.strategies import build_strategy
 from workbench.types import Answer, CaseRecord, Generation, PassageRecord, Prompt, Question
 from workbench.verdict.saved_router import SavedRouter, read_router, refuse_stale
 
-CASES = "cases.jsonl"
-
 
 class Bench:
     """One experiment, step by step or by `run`."""
@@ -54,6 +53,7 @@ class Bench:
         out: Path | None = None,
         material: Material | None = None,
         lenders: Sequence[Path] = (),
+        grow_lent: bool = True,
     ) -> None:
         """Open or create the run folder `out` (default: runs/NAME). Nothing is loaded yet.
 
@@ -63,11 +63,14 @@ class Bench:
             material: documents and questions in place of what the config's paths hold.
             lenders: folders of other runs. What they have done with equal inputs is copied, and a collection of theirs
                 with the same embedder is where indexing begins.
+            grow_lent: False: take a lender's collection only where it is what this run would build, so that the
+                seconds of indexing are those from nothing, or from its own collection.
         """
         offline.apply(config.offline)
         self.config = config
         self.run_folder = Run(out or Path("runs") / config.name, lenders=lenders)
         self.parts = Parts(config, self.run_folder.folder, material=material)
+        self._grow_lent = grow_lent
         self._finders: dict[str, LastFound] = {}
 
     def run(self) -> Path:
@@ -83,7 +86,7 @@ class Bench:
 
     def update_index(self) -> tuple[dict[str, Any], bool]:
         """Bring the collection in line with the corpus; return what the stage recorded, and whether it was reused."""
-        return bring_in_line(self.parts, self.run_folder)
+        return bring_in_line(self.parts, self.run_folder, grow_lent=self._grow_lent)
 
     @cached_property
     def _indexed(self) -> dict[str, Any]:
@@ -148,12 +151,11 @@ class Bench:
         _refuse_several_processes()
         parts, config, run = self.parts, self.config, self.run_folder
         trained = self.train()
-        inputs = self._answer_inputs(
-            {name: [stage["weights"], *stage["seed_weights"].values()] for name, stage in trained.items()}
-        )
-        answered, _ = run.stage("answer", inputs, self._answer)
+        weights = {name: [stage["weights"], *stage["seed_weights"].values()] for name, stage in trained.items()}
+        inputs, of_arms = self._answer_inputs(weights), self._inputs_by_arm(weights)
+        answered, _ = run.stage(ANSWER, inputs, partial(self._answer, of_arms))
         questions, by_id = parts.questions.questions, parts.questions.by_id
-        cases = read_lines(run.path(f"answer/{CASES}"), CaseRecord)
+        cases = read_lines(run.path(f"{ANSWER}/{CASES}"), CaseRecord)
         records = [self._score(case, by_id[case.question_id]) for case in cases]
         records += measure_routed_arm(parts, run, records, fitted_on=router_inputs(parts, answers=inputs))
         lines = predictions_lines(records, arms=config.arms, questions=questions)
@@ -178,7 +180,9 @@ class Bench:
         write_atomically(run.path("config.yaml"), dump_config(config))
         write_json(
             run.path("manifest.json"),
-            make_manifest(parts, trained, collection=self.index()["fingerprint"], made_with=answered["made_with"]),
+            make_manifest(
+                parts, trained, collection=self.index()["fingerprint"], made_with=answered["made_with"], arms=of_arms
+            ),
         )
         write_json(run.path(DOCUMENTS), parts.corpus.contents)
         write_json(
@@ -197,9 +201,12 @@ class Bench:
     def _answer_inputs(self, weights: Mapping[str, Sequence[str]]) -> str:
         return answer_inputs(self.parts, collection=self.index()["fingerprint"], adapters=weights, fit=self.fitted)
 
+    def _inputs_by_arm(self, weights: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        return inputs_by_arm(self.parts, collection=self.index()["fingerprint"], adapters=weights, fit=self.fitted)
+
     def _show_race(self) -> None:
         """Put what the race stopped beside the records; a run without a race has no such file."""
-        raced, shown = self.run_folder.path(f"answer/{RACE}"), self.run_folder.path(RACE)
+        raced, shown = self.run_folder.path(f"{ANSWER}/{RACE}"), self.run_folder.path(RACE)
         shown.unlink(missing_ok=True)
         if raced.exists():
             write_atomically(shown, raced.read_bytes())
@@ -213,8 +220,12 @@ class Bench:
             for id_, start, end in sorted(places)
         ]
 
-    def _answer(self, folder: Path) -> dict[str, Any]:
+    def _answer(self, of_arms: Mapping[str, str], folder: Path) -> dict[str, Any]:
         parts, race = self.parts, race_for(self.config, self.parts.questions.test)
+        asked = {name: inputs for name, inputs in of_arms.items() if name != self.config.routed_arm}
+        lenders = self.run_folder.lenders if race is None else ()  # how far an arm came in a race is the race's own
+        ids = [question.id for question in parts.questions.test]
+        lent = borrow_answers(folder / CASES, asked, ids, lenders)
         records = answer_questions(
             parts.questions.test,
             [arm for name in self.config.arms if name != self.config.routed_arm for arm in self._arms(name)],
@@ -229,7 +240,7 @@ class Bench:
         )
         if race is not None:
             write_atomically(folder / RACE, race.report().model_dump_json(indent=1) + "\n")
-        return {"records": len(records), "made_with": made_with()}
+        return {"records": len(records), "made_with": made_with(), "arms": asked if race is None else {}, "lent": lent}
 
     def _arms(self, name: str) -> list[Arm]:
         """Return an arm ready to answer, once for each training seed of its adapter, which is attached on the way."""

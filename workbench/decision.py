@@ -183,8 +183,22 @@ class RouterReport(Frozen):
     n: int
 
 
+class Selection(Frozen):
+    """What picking the highest score among many arms does to that score: it is a little too high (winner's curse).
+
+    `elsewhere`: what the arm that scores highest on some of the questions scores on the others, by cross-validation.
+    """
+
+    arm: str  # the one that scores highest on all questions
+    score: float
+    elsewhere: float
+    picked: dict[str, float]  # arm → share of the draws in which it scored highest
+    n_arms: int
+    n: int  # questions
+
+
 class Decision(Frozen):
-    """All of a verdict: one decision.json a run."""
+    """All of a verdict: one decision.json a run, or a sweep."""
 
     format: int = FORMAT
     metric: str
@@ -200,6 +214,7 @@ class Decision(Frozen):
     router: RouterReport | None = None
     alarms: tuple[Alarm, ...] = ()
     recommendation: Recommendation
+    selection: Selection | None = None  # None: one run, whose arms were all meant to be compared
 
 
 class ArmChange(Frozen):

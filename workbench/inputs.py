@@ -110,6 +110,45 @@ def answer_inputs(parts: Parts, *, collection: str, adapters: Mapping[str, Seque
     )
 
 
+def inputs_by_arm(
+    parts: Parts, *, collection: str, adapters: Mapping[str, Sequence[str]], fit: RetrievalFit
+) -> dict[str, str]:
+    """What decides each arm's answers, whatever the run's other arms are; a routed arm's are decided by all of them.
+
+    Equal inputs give equal answers but for rounding: batches are fixed over the prompts of all arms, and in bf16 a
+    batch's composition can flip a token.
+
+    Args:
+        adapters: by adapter, the SHA-256 of its weights, one a training seed.
+    """
+    arms, routed = parts.config.arms, parts.config.routed_arm
+    found = {
+        name: _arm_inputs(parts, name, collection=collection, weights=adapters.get(arm.adapter or "", ()), fit=fit)
+        for name, arm in arms.items()
+        if name != routed
+    }
+    if routed is not None:
+        found[routed] = router_inputs(parts, answers=fingerprint(found))
+    return {name: found[name] for name in arms}
+
+
+def _arm_inputs(parts: Parts, name: str, *, collection: str, weights: Sequence[str], fit: RetrievalFit) -> str:
+    config, arm = parts.config, parts.config.arms[name]
+    elsewhere = ("adapter", "retrieval", "passages")  # told by weights and by what is read
+    answering = {key: value for key, value in _answering(parts, arm).items() if key not in elsewhere}
+    return fingerprint(
+        parts.questions.test,
+        answering,
+        weights,
+        config.generation.model_dump(exclude={**dict.fromkeys(CAPS, True), "engine": PATIENCE}),
+        config.prompt,
+        _passages(parts, name, collection=collection, fit=fit),
+        parts.generator_files.fingerprint,
+        [*map(str, parts.device_and_dtype), config.models.quantize],
+        describe_versions(),
+    )
+
+
 def router_inputs(parts: Parts, *, answers: str) -> str:
     """The answers a router learnt from (their stage's inputs), what ranks them, which arms compete, the seed."""
     config = parts.config
@@ -123,6 +162,21 @@ def _answering(parts: Parts, arm: ArmConfig) -> dict[str, object]:
     own = {"shots": parts.shots(arm.shots), "retrieval": arm.retrieval, "merged": arm.merged}
     del settings["shots"], settings["retrieval"], settings["merged"]
     return settings | {key: value for key, value in own.items() if value}
+
+
+def _passages(parts: Parts, name: str, *, collection: str, fit: RetrievalFit) -> object:
+    """What decides which passages an arm reads; nothing for one that reads none."""
+    config, arm = parts.config, parts.config.arms[name]
+    if arm.strategy == "closed_book":
+        return None
+    if arm.strategy == "oracle":
+        return collection
+    own = config.retrieval_of(name)
+    reranker = () if own.rerank is None else (parts.reranker_files.fingerprint, config.models.reranker_backend)
+    fitted = RetrievalFit() if own != config.retrieval else fit
+    n_passages = arm.passages or own.passages
+    searched = own.model_dump(exclude={"passages"})
+    return (collection, parts.embedder_files.fingerprint, searched, n_passages, reranker, fitted)
 
 
 def _race(parts: Parts) -> list[object]:

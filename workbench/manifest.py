@@ -16,7 +16,12 @@ CLOCKED = ("seconds", "joules", "peak_bytes", "peak_gpu_bytes", "planned_bytes")
 
 
 def make_manifest(
-    parts: Parts, trained: Mapping[str, Mapping[str, Any]], *, collection: str, made_with: Mapping[str, Any]
+    parts: Parts,
+    trained: Mapping[str, Mapping[str, Any]],
+    *,
+    collection: str,
+    made_with: Mapping[str, Any],
+    arms: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return what manifest.json holds.
 
@@ -24,6 +29,7 @@ def make_manifest(
         trained: by adapter, what its training recorded.
         collection: the collection's fingerprint.
         made_with: versions and hardware.
+        arms: what decides each arm's answers.
     """
     return {
         "name": parts.config.name,
@@ -40,6 +46,7 @@ def make_manifest(
             "adapters": {name: stage["weights"] for name, stage in trained.items()},
         },
         "models": {"generator": parts.generator_files.name, "embedder": parts.embedder_files.name} | _served(parts),
+        "arms": dict(arms),
         "counts": {
             "documents": len(parts.corpus.documents),
             "unreadable_files": len(parts.corpus.failures),

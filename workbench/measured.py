@@ -1,4 +1,4 @@
-"""What a series of runs measured, as it crosses the disk: freshness.json, scaling.json, learning_curve.json.
+"""What a series of runs measured, as it crosses the disk: freshness, scaling, learning_curve and sweep.json.
 
 Nouns only: series/ measures them, report/ lays them out. Shares and scores lie in [0, 1]; costs name their unit.
 """
@@ -116,3 +116,27 @@ class LearningReport(Frozen):
     metric: str
     confidence: float
     curves: tuple[LearningCurve, ...]
+
+
+class VariantRow(Frozen):
+    """One combination of a sweep's values: an ordinary run, and what its arms are called beside those of the others."""
+
+    name: str  # "5e-4"
+    folder: str  # below the sweep's
+    values: dict[str, str]  # swept key → its value's name
+    config: str  # fingerprint of the config it ran with
+    arms: dict[str, str]  # arm of the run → its name in the sweep; arms of one name answered from equal inputs
+    lent: dict[str, str]  # stage, or "answers of ARM" → the variant (or folder) that did it
+
+
+class SweepReport(Frozen):
+    """sweep.json: which runs a sweep is made of; what they measured stands in their own folders."""
+
+    format: int = FORMAT
+    name: str
+    keys: dict[str, tuple[str, ...]]  # swept key → the names of its values
+    variants: tuple[VariantRow, ...]
+
+    def variant_of(self, arm: str) -> VariantRow:
+        """Return the first variant with an arm of this name in the sweep."""
+        return next(one for one in self.variants if arm in one.arms.values())

@@ -6,7 +6,7 @@ Everything shown was written down when it was measured, so a report of last mont
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,7 @@ FRESHNESS, SCALING, LEARNING_CURVE = (
     "scaling.json",
     "learning_curve.json",
 )  # of series, where measured
+SWEEP = "sweep.json"  # in a sweep's folder: which runs it is made of
 RACE = "race.json"  # which arms stopped early and why, where they raced
 GATES = "gates.json"  # in an adapter's folder
 ROUTER = "router.json"  # what choosing an arm per question brought, where an arm is routed
@@ -55,10 +56,11 @@ def read_study(folder: Path, *, overrides: Sequence[str] = ()) -> Study:
         RunMismatchError: the folder holds no finished run.
         ConfigError: an override names something that was decided when the run was made, or is out of range.
     """
-    return _study(read_run(folder), folder, overrides)
+    return study_of(read_run(folder), folder, overrides)
 
 
-def _study(run: ReportData, folder: Path, overrides: Sequence[str]) -> Study:
+def study_of(run: ReportData, folder: Path, overrides: Sequence[str] = ()) -> Study:
+    """Return the study of a run that was read from `folder`; as `read_study`."""
     _refuse_other_overrides(overrides)
     config = load_config(folder / "config.yaml", overrides=overrides)
     return Study(
@@ -89,15 +91,21 @@ def _build(run: ReportData, arm: str) -> dict[str, float]:
 def decide_run(folder: Path, *, overrides: Sequence[str] = ()) -> Decision:
     """Return the verdict on a finished run, under its own wishes or others; what the guards find stands in it."""
     run = read_run(folder)
-    study = _study(run, folder, overrides)
-    evidence = Evidence(study, tuple(run.questions.values()), run.passages)
-    asked = [question for question in run.questions.values() if question.split in TEST_SPLITS]
+    study = study_of(run, folder, overrides)
     return decide(
         study,
-        alarms=check_run(evidence),
-        router=_read_if_there(folder / ROUTER, RouterReport, "evaluate"),
-        groups=group_by_language(asked, ((document, text) for (document, *_), text in run.passages.items())),
+        alarms=check_run(Evidence(study, tuple(run.questions.values()), run.passages)),
+        router=read_if_there(folder / ROUTER, RouterReport, "evaluate"),
+        groups=languages_of(run.questions, run.passages),
     )
+
+
+def languages_of(
+    questions: Mapping[str, Question], passages: Mapping[tuple[str, int, int], str]
+) -> Mapping[str, frozenset[str]]:
+    """Return the parts that languages divide the test questions into; none where all share one."""
+    asked = [question for question in questions.values() if question.split in TEST_SPLITS]
+    return group_by_language(asked, ((document, text) for (document, *_), text in passages.items()))
 
 
 def write_decision(folder: Path) -> Decision:
@@ -132,7 +140,7 @@ def write_run_report(folder: Path) -> Path:
 def compare_run_folders(first: Path, second: Path) -> RunPair:
     """Compare two finished runs arm by arm. Raises RunMismatchError when they may not be compared."""
     runs = [read_run(folder) for folder in (first, second)]
-    studies = [_study(run, folder, ()) for run, folder in zip(runs, (first, second), strict=True)]
+    studies = [study_of(run, folder) for run, folder in zip(runs, (first, second), strict=True)]
     pair = compare_runs((runs[0].manifest, studies[0]), (runs[1].manifest, studies[1]))
     trees = [load_config(folder / "config.yaml").model_dump(mode="json") for folder in (first, second)]
     return pair.model_copy(update={"settings": differing_settings(*trees)})
@@ -141,6 +149,8 @@ def compare_run_folders(first: Path, second: Path) -> RunPair:
 def read_run(folder: Path) -> ReportData:
     """Read a finished run. Raises RunMismatchError if a file of it is missing."""
     missing = _missing(folder)
+    if missing and (folder / SWEEP).exists():
+        raise RunMismatchError(f"{folder} holds a sweep, not a run; its runs are in {folder}/variants")
     if missing:
         raise RunMismatchError(
             f"{folder} holds no finished run: {missing[0]} is missing; make it: workbench run CONFIG --out {folder}"
@@ -160,10 +170,10 @@ def read_run(folder: Path) -> ReportData:
         curves=training,
         gates={name: found for name in training if (found := _read_gates(folder, name))},
         failures=[ReadFailure(**failure) for failure in summary["failures"]],
-        freshness=_read_if_there(folder / FRESHNESS, FreshnessReport, "freshness"),
-        scaling=_read_if_there(folder / SCALING, ScalingReport, "scaling"),
-        learning=_read_if_there(folder / LEARNING_CURVE, LearningReport, "learning-curve"),
-        race=_read_if_there(folder / RACE, RaceReport, "evaluate"),
+        freshness=read_if_there(folder / FRESHNESS, FreshnessReport, "freshness"),
+        scaling=read_if_there(folder / SCALING, ScalingReport, "scaling"),
+        learning=read_if_there(folder / LEARNING_CURVE, LearningReport, "learning-curve"),
+        race=read_if_there(folder / RACE, RaceReport, "evaluate"),
     )
 
 
@@ -192,7 +202,7 @@ def _missing(folder: Path) -> list[str]:
     return [name for name in NEEDED if not (folder / name).exists()]
 
 
-def _read_if_there(path: Path, model: type[Part], verb: str) -> Part | None:
+def read_if_there(path: Path, model: type[Part], verb: str) -> Part | None:
     """Return a part of the run that only some runs have; None: this one has none. `verb` makes it again."""
     if not path.exists():
         return None

@@ -28,6 +28,7 @@ from workbench.processes import launch_id, process_count, process_rank
 Record = TypeVar("Record", bound=BaseModel)
 STAGE_FILE = "stage.json"
 LAUNCH_FILE = "launch"  # which launch of processes works on a stage
+LENT_FILE = "lent_by"  # the run that did a stage, where it was copied
 SECONDS_BETWEEN_LOOKS = 0.05
 
 
@@ -209,6 +210,11 @@ class Run:
             return None
         return result
 
+    def lender_of(self, name: str) -> Path | None:
+        """Return the folder of the run that did stage `name`; None: this run did it itself, or nobody has."""
+        lent = self.folder / name / LENT_FILE
+        return Path(lent.read_text(encoding="utf-8")) if lent.exists() else None
+
     def forget(self, name: str) -> None:
         """Make stage `name` run again next time; what it left stays for it to resume."""
         with suppress(FileNotFoundError):
@@ -242,6 +248,8 @@ class Run:
             if _done(lender / name, inputs) is not None:
                 with new_folder(self.folder / name) as folder:
                     shutil.copytree(lender / name, folder, dirs_exist_ok=True)
+                    if not (folder / LENT_FILE).exists():  # the first that did it stays named
+                        write_atomically(folder / LENT_FILE, lender.as_posix())
                 return _done(self.folder / name, inputs)
         return None
 
@@ -249,6 +257,7 @@ class Run:
         folder = self.folder / name
         with suppress(FileNotFoundError):  # before anything else goes: a half-emptied folder must not look done
             (folder / STAGE_FILE).unlink()
+        (folder / LENT_FILE).unlink(missing_ok=True)
         begun = folder / "inputs"
         if folder.exists() and not (begun.exists() and begun.read_text(encoding="utf-8") == inputs):
             shutil.rmtree(folder)

@@ -35,7 +35,7 @@ def run(config: Config, out: Out = None, overrides: Overrides = []) -> None:  # 
     bench = open_bench(config, out, overrides)
     path = bench.run()
     _print_summary(path.parent)
-    _print_recommendation(path.parent)
+    print_decision(path.parent)
     typer.echo(f"report: {path}")
 
 
@@ -92,7 +92,7 @@ def evaluate(config: Config, out: Out = None, overrides: Overrides = []) -> None
     bench = open_bench(config, out, overrides)
     bench.evaluate()
     _print_summary(bench.run_folder.folder)
-    _print_recommendation(bench.run_folder.folder)
+    print_decision(bench.run_folder.folder)
 
 
 def ask(
@@ -115,10 +115,10 @@ def ask(
 
 
 def report(folder: RunFolder) -> None:
-    """Write report.md and report.html again from a run's files."""
-    from workbench.reporting import write_run_report
+    """Write report.md and report.html again from the files of a run, or of a sweep."""
+    from workbench.joint import write_folder_report
 
-    typer.echo(f"report: {write_run_report(folder)}")
+    typer.echo(f"report: {write_folder_report(folder)}")
 
 
 def compare(first: RunFolder, second: RunFolder) -> None:
@@ -147,9 +147,9 @@ def recommend(
         assert from_corpus is not None
         _print_prior(from_corpus, overrides, as_json=as_json)
         return
-    from workbench.reporting import decide_run
+    from workbench.joint import decide_folder
 
-    decision = decide_run(folder, overrides=overrides)
+    decision = decide_folder(folder, overrides=overrides)
     if as_json:
         typer.echo(decision.model_dump_json(indent=1))
         return
@@ -180,7 +180,8 @@ def _print_summary(folder: Path) -> None:
     print_table(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
 
 
-def _print_recommendation(folder: Path) -> None:
+def print_decision(folder: Path) -> None:
+    """Print what a run's or a sweep's folder recommends, in one sentence, and the command that says why."""
     from workbench.decision import Decision
     from workbench.report.advice import plain
 

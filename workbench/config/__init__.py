@@ -33,9 +33,10 @@ from workbench.config.knowledge import (
 from workbench.config.load import dump_config, load_config, load_library_config
 from workbench.config.monitoring import MonitoringConfig
 from workbench.config.racing import RacingConfig
-from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
+from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig, SweepConfig
 from workbench.config.serving import ServingConfig
 from workbench.config.training import AdapterConfig, RecipeConfig, TrainingConfig
+from workbench.config.variants import SweepPlan, Variant, load_sweep
 
 __all__ = [
     "AdapterConfig",
@@ -75,10 +76,14 @@ __all__ = [
     "ScalingConfig",
     "ServingConfig",
     "SplitConfig",
+    "SweepConfig",
+    "SweepPlan",
     "TrainingConfig",
+    "Variant",
     "WriterConfig",
     "dump_config",
     "leaves_to_fit",
     "load_config",
     "load_library_config",
+    "load_sweep",
 ]

@@ -27,7 +27,7 @@ from workbench.config.knowledge import (
 )
 from workbench.config.monitoring import MonitoringConfig
 from workbench.config.racing import RacingConfig
-from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig
+from workbench.config.series import FreshnessConfig, LearningCurveConfig, ScalingConfig, SweepConfig
 from workbench.config.serving import ServingConfig
 from workbench.config.training import TrainingConfig
 
@@ -151,6 +151,7 @@ class ExperimentConfig(Knobs):
     freshness: FreshnessConfig = FreshnessConfig()
     scaling: ScalingConfig = ScalingConfig()
     learning_curve: LearningCurveConfig = LearningCurveConfig()
+    sweep: SweepConfig = SweepConfig()
     serving: ServingConfig = ServingConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
     arms: dict[str, ArmConfig] = Field(DEFAULT_ARMS, min_length=1)

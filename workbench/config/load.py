@@ -22,6 +22,7 @@ from workbench.config.experiment import ExperimentConfig
 from workbench.config.knowledge import LibraryConfig
 from workbench.errors import ConfigError
 
+SWEPT = "sweep.keys."
 Section = TypeVar("Section", bound=Knobs)
 
 
@@ -34,16 +35,17 @@ def load_config(path: Path, *, overrides: Sequence[str] = ()) -> ExperimentConfi
     Raises:
         ConfigError: every fault found, one a line.
     """
-    return _check(_read_tree(path), ExperimentConfig, path, overrides=overrides)
+    return _check(read_tree(path), ExperimentConfig, path, overrides=overrides)
 
 
 def load_library_config(path: Path | None, *, overrides: Sequence[str] = ()) -> LibraryConfig:
     """Read and check the settings of a collection; as `load_config`. None: all defaults, but for the overrides."""
-    tree = CommentedMap() if path is None else _read_tree(path)
+    tree = CommentedMap() if path is None else read_tree(path)
     return _check(tree, LibraryConfig, path or Path("settings"), overrides=overrides)
 
 
-def _read_tree(path: Path) -> CommentedMap:
+def read_tree(path: Path) -> CommentedMap:
+    """Read a YAML file as a tree that knows its lines. Raises ConfigError when it is none."""
     try:
         tree = YAML().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -57,12 +59,12 @@ def _read_tree(path: Path) -> CommentedMap:
 
 def _check(tree: CommentedMap, kind: type[Section], path: Path, *, overrides: Sequence[str]) -> Section:
     for override in overrides:
-        _apply(tree, override)
+        set_key(tree, override)
     try:
         return kind.model_validate(_plain(tree))
     except ValidationError as error:
-        faults = sorted(error.errors(), key=lambda fault: _line(tree, fault["loc"]))
-        lines = [_explain(fault, tree, path, set(overrides), kind) for fault in faults]
+        faults = sorted(error.errors(), key=lambda fault: line_of(tree, fault["loc"]))
+        lines = [explain_fault(fault, tree, path, set(overrides), kind) for fault in faults]
         raise ConfigError("\n".join(lines)) from error
 
 
@@ -75,11 +77,14 @@ def dump_config(config: Knobs) -> str:
     return stream.getvalue()
 
 
-def _apply(tree: CommentedMap, override: str) -> None:
+def set_key(tree: CommentedMap, override: str) -> None:
+    """Put `section.key=value` into the tree, the value read as YAML."""
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: expected section.key=value, for example --set training.r=16")
     *sections, last = key.split(".")
+    if key.startswith(SWEPT):  # below it stand keys with dots of their own
+        sections, last = SWEPT.split(".")[:-1], key.removeprefix(SWEPT)
     node = tree
     for section in sections:
         child = node.get(section)
@@ -102,11 +107,19 @@ def _plain(node: Any) -> Any:
     return node
 
 
-def _explain(fault: Any, tree: CommentedMap, path: Path, overrides: set[str], kind: type[Knobs]) -> str:
+def explain_fault(
+    fault: Any, tree: Any, path: Path, overrides: set[str], kind: type[Knobs], *, where: str | None = None
+) -> str:
+    """Return one line for one of pydantic's faults.
+
+    Args:
+        tree: what was checked.
+        where: the place to name; None: the fault's own line, or --set where that gave the value.
+    """
     location = [part for part in fault["loc"] if not _is_tag(part, fault["loc"], tree)]
     dotted = ".".join(str(part) for part in location)
-    where = f"{path}:{_line(tree, location)}"
-    if any(override.split("=")[0] == dotted for override in overrides):
+    own, where = where is None, where or f"{path}:{line_of(tree, location)}"
+    if own and any(override.split("=")[0] == dotted for override in overrides):
         where = "--set"
     if fault["type"] == "extra_forbidden":
         known = _known_keys(location[:-1], kind)
@@ -120,7 +133,7 @@ def _explain(fault: Any, tree: CommentedMap, path: Path, overrides: set[str], ki
     return f"{where}: `{dotted}`: {message}{shown}" if dotted else f"{where}: {message}"
 
 
-def _is_tag(part: Any, loc: Sequence[Any], tree: CommentedMap) -> bool:
+def _is_tag(part: Any, loc: Sequence[Any], tree: Any) -> bool:
     # pydantic puts the union's tag into the location ("retrieval", "method", "fusion", "pool"); YAML has no such key.
     node: Any = tree
     for step in loc:
@@ -134,7 +147,7 @@ def _is_tag(part: Any, loc: Sequence[Any], tree: CommentedMap) -> bool:
     return False
 
 
-def _line(tree: CommentedMap, location: Sequence[Any]) -> int:
+def line_of(tree: Any, location: Sequence[Any]) -> int:
     """Return the line (from 1) of the deepest part of `location` that stands in the file."""
     node: Any = tree
     line = 1

@@ -1,4 +1,4 @@
-"""The knobs of what one run cannot measure: updates, a growing corpus, fewer examples.
+"""The knobs of what one run cannot measure: updates, a growing corpus, fewer examples, several values of other knobs.
 
 Descriptions are the help text.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from workbench.config.base import Knobs
 
@@ -48,3 +48,15 @@ class LearningCurveConfig(Knobs):
     shares: tuple[Share, ...] = Field(
         (0.125, 0.25, 0.5), min_length=2, description="of the examples, beside all of them"
     )
+
+
+class SweepConfig(Knobs):
+    """`workbench sweep`: every combination of these values is a run, and the arms of all are judged together."""
+
+    keys: dict[str, list[JsonValue] | dict[str, JsonValue]] = Field(
+        {},
+        description="a key of this config, dots and all, to its values: a list, or a mapping that names each, for "
+        "example {training.learning_rate: [2e-4, 5e-4], retrieval.method: {words: {kind: lexical}, both: {kind: "
+        "fusion}}}; not what decides which questions are asked, of which documents, or how answers are judged",
+    )
+    most: int = Field(16, ge=2, description="combinations at most; each is a run")

@@ -38,6 +38,7 @@ def summarise(
     failures: Sequence[ReadFailure] = (),
     retrieval_depth: int = 10,
     seed: int = 0,
+    compared_in: Sequence[str] = SCORES,
 ) -> dict[str, Any]:
     """Return what summary.json holds, keys in the order of `arms` and of the score names.
 
@@ -49,13 +50,14 @@ def summarise(
         losses: by adapter, figures of its training ("held_out", "train").
         failures: files that could not be read.
         retrieval_depth: hits recorded per question.
+        compared_in: the scores in which every two arms are compared.
 
     Raises:
         RunMismatchError: a record of an unknown question or arm, or two records of one question, arm and seed.
     """
     by_id = {question.id: question for question in questions}
     _check(records, by_id, arms)
-    part = _Part(by_id, config, arms, retrieval_depth, seed)
+    part = _Part(by_id, config, arms, retrieval_depth, seed, compared_in=compared_in)
     of_split = {split: [record for record in records if record.split is split] for split in TEST_SPLITS}
     return {
         "ranked_by": config.ranked_by,
@@ -102,12 +104,15 @@ class _Part:
         arms: Mapping[str, ArmConfig],
         retrieval_depth: int,
         seed: int,
+        *,
+        compared_in: Sequence[str],
     ) -> None:
         self.questions = questions
         self.config = config
         self.arms = arms
         self.retrieval_depth = retrieval_depth
         self.seed = seed
+        self.compared_in = compared_in
 
     def summarise(self, records: Sequence[CaseRecord]) -> dict[str, Any]:
         """Return {"arms", "pairs", "retrieval", "kinds"} of these records."""
@@ -141,10 +146,10 @@ class _Part:
         return figures
 
     def _pairs(self, scores: ScoresByArm) -> list[dict[str, Any]]:
-        """Compare every two arms in every score, on the questions where both have one."""
+        """Compare every two arms in the scores asked for, on the questions where both have one."""
         pairs = []
         for a, b in combinations([arm for arm, rows in scores.items() if rows], 2):
-            for name in SCORES:
+            for name in self.compared_in:
                 shared = [
                     (left[name], right[name])
                     for question_id, left in scores[a].items()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.decision import Decision, RaceReport
-from workbench.measured import FreshnessReport, LearningReport, ScalingReport
+from workbench.measured import FreshnessReport, LearningReport, ScalingReport, SweepReport
 from workbench.types import CaseRecord, Question, ReadFailure
 
 Curve = Mapping[str, Sequence[Mapping[str, float]]]
@@ -23,6 +23,7 @@ class ReportData:
         passages: text by (document_id, start, end) for the hits of `records`; a hit without text shows its place only.
         decision: the verdict (decision.json); None: a run of before there was one.
         freshness, scaling, learning: what series of runs measured; None: they were not run.
+        sweep: the variants, where the arms are those of several runs; None: a run.
         race: which arms stopped early (race.json); None: every arm answered every question.
         gates: by adapter, what each gate said after its training: {"name", "status", "says", ...}.
         curves: by adapter, {"steps": [{"step", "loss"}, ...], "held_out": [the same]}, loss in nats a token.
@@ -43,3 +44,4 @@ class ReportData:
     scaling: ScalingReport | None = None
     learning: LearningReport | None = None
     race: RaceReport | None = None
+    sweep: SweepReport | None = None

@@ -26,6 +26,7 @@ from workbench.report.figures import (
 )
 from workbench.report.findings import lead_sentence, refusal_sentences
 from workbench.report.rows import Cell, Summary, cost_table, kind_table, reference_pairs, retrieval_table, score_table
+from workbench.report.sweep import sweep_tables
 from workbench.report.threats import threats
 
 
@@ -81,10 +82,19 @@ def _answer(data: ReportData) -> list[str]:
     if advice.flips:
         parts += ["## What would change it", _bullets(flip.sentence for flip in advice.flips)]
     parts += ["## With care", _bullets(advice.cautions)] if advice.cautions else []
+    parts += _variants(data)
     arms, factors = decision_table(data)
     if factors:
         lines = ([f"{one.name} ({one.measured_as}{one.missing and '; not measured'})", *one.cells] for one in factors)
         parts += ["## The decision table", _table(["factor", *arms], lines)]
+    return parts
+
+
+def _variants(data: ReportData) -> list[str]:
+    """A sweep's variants: scores, then costs."""
+    parts = []
+    for table in sweep_tables(data):
+        parts += [f"## {table.title}", *table.sentences, _table(table.header, table.rows), table.note]
     return parts
 
 

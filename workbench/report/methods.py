@@ -30,6 +30,12 @@ def methods(data: ReportData) -> list[str]:
         f"variance; a difference is paired over questions and training seeds, with a t interval (two made-up questions "
         f"more where fewer than 15 differ), a sign-flip permutation p and Holm's correction over all pairs."
     )
+    if data.sweep is not None:
+        told.append(
+            f"{len(data.sweep.variants)} variants, every combination of {', '.join(data.sweep.keys)}, are runs of "
+            f"their own on the same questions. An arm whose answers none of their values decides (equal prompts, model "
+            f"and adapter) is one arm; Holm's correction is over all pairs of all variants."
+        )
     if data.decision is not None:
         told.append(
             f"Equivalent: two one-sided tests at 5 % put the difference within {100 * data.decision.margin:g} points. "

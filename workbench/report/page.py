@@ -52,6 +52,7 @@ from workbench.report.rows import (
 from workbench.report.series import SeriesTable, series_tables
 from workbench.report.series_plots import plot_freshness, plot_learning, plot_scaling
 from workbench.report.svg import VARIABLES
+from workbench.report.sweep import sweep_tables
 from workbench.report.threats import threats
 
 
@@ -87,6 +88,7 @@ def render_page(data: ReportData) -> str:
             n_not_shown=n_not_shown,
             filters=count_filters(cases),
             series=_series_view(data, colours),
+            variants=[(table, ()) for table in sweep_tables(data)],
             methods=methods(data),
             threats=threats(data),
             failures=data.failures,

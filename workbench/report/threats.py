@@ -32,6 +32,11 @@ def threats(data: ReportData) -> list[str]:
         part.get("arms", {}).get(arm, {}).get("abstention") for part in [summary] for arm in summary["settings"]
     ):
         told.append("No question is unanswerable, so whether an arm makes things up was not measured.")
+    if data.sweep is not None:
+        told.append(
+            f"{len(data.sweep.variants)} variants were compared on the test questions, which chooses among them: the "
+            "highest score is too high by what chance added to it, and only fresh questions tell by how much."
+        )
     raced = race_threat(data.race)
     told += [raced] if raced else []
     dropped = data.manifest.get("dropped_as_copies") or ()

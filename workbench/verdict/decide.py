@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 
-from workbench.decision import Alarm, Decision, RouterReport
+from workbench.decision import Alarm, Decision, Interaction, RouterReport
 from workbench.verdict.choice import line_up
 from workbench.verdict.compliance import check_answers
 from workbench.verdict.costs import price_arms
@@ -24,11 +24,13 @@ def decide(
     alarms: Sequence[Alarm] = (),
     router: RouterReport | None = None,
     groups: Mapping[str, Set[str]] = MappingProxyType({}),
+    interactions: Sequence[Interaction] | None = None,
 ) -> Decision:
     """Return the verdict on a study. Pure: the same study gives the same decision.
 
     Args:
         groups: further parts to score, ids of questions by the part's name ("language:de").
+        interactions: of arms that belong together; None: found among the study's.
     """
     pairs, costs = rule_pairs(study), price_arms(study)
     field = line_up(study, costs)
@@ -37,7 +39,7 @@ def decide(
         margin=study.evaluation.margin,
         confidence=study.evaluation.confidence,
         pairs=pairs,
-        interactions=find_interactions(study),
+        interactions=find_interactions(study) if interactions is None else tuple(interactions),
         ladders=climb_ladder(study),
         strata=score_strata(study, groups),
         compliance=check_answers(study),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from injection_bench.rows import MOST_FORMS, InjectionRows
-
 from workbench.bench import Bench
 from workbench.config import AdapterConfig, ArmConfig, ExperimentConfig, load_config
 from workbench.rows import DatasetRow, Task
@@ -44,7 +43,9 @@ def run_injection(arguments: argparse.Namespace, numbers: Sequence[int]) -> Benc
     text = made.text()
     epochs = max(1, round(tokens / sum(len(encode(row.completion)) for row in text)))
     adapters[TEXT] = _adapter(made.write(arguments.out / "rows-text", text), epochs)
-    print(f"{len(made.facts)} facts, each seen {arguments.sights} times, {tokens:,} tokens; text: {_count(text, epochs)}")
+    print(
+        f"{len(made.facts)} facts, each seen {arguments.sights} times, {tokens:,} tokens; text: {_count(text, epochs)}"
+    )
     bench = Bench(_experiment(given, questions, adapters), out=arguments.out / "run")
     bench.run()
     return bench

@@ -24,9 +24,7 @@ N_HELD_OUT = 16
 class InjectionRows:
     """The facts, `forms[i]` all forms of `facts[i]`."""
 
-    def __init__(
-        self, documents: Sequence[Document], n: int, *, seed: int, count_tokens: Callable[[str], int]
-    ) -> None:
+    def __init__(self, documents: Sequence[Document], n: int, *, seed: int, count_tokens: Callable[[str], int]) -> None:
         """Take `n` facts, one of each document in turn, whose forms are all there and do not give the value away.
 
         Raises:

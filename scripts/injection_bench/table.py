@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from injection_bench.experiment import TEXT
-
 from workbench.bench import Bench
 
 SHOWN = ("exact_match", "contains", "f1", "gold_logprob")
@@ -22,7 +22,7 @@ def print_table(bench: Bench) -> None:
         print(f"{name:10} {cells}   {figures['f1']['mean'] / text if text else float('inf'):.1f}")
     for metric in ("f1", "gold_logprob"):
         values = [arms[name][metric]["mean"] for name in sorted(arms) if name.startswith("forms_")]
-        rises = all(later >= earlier for earlier, later in zip(values, values[1:], strict=False))
+        rises = all(later >= earlier for earlier, later in itertools.pairwise(values))
         print(f"{metric}: {'rises with every step' if rises else 'does not rise with every step'}")
 
 

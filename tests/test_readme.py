@@ -124,4 +124,4 @@ def test_the_verdicts_settings_are_an_experiments(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.yaml"
         path.write_text(f"name: x\nquestions: {{path: q.jsonl}}\n{example}", encoding="utf-8")
         assert load_config(path).evaluation.ranked_by == "f1"
-    assert number == 1
+    assert number == 2

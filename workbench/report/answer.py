@@ -22,6 +22,7 @@ from workbench.report.rows import Cell
 
 MARKS = {Outcome.BETTER: "▲", Outcome.WORSE: "▼", Outcome.EQUIVALENT: "=", Outcome.UNDECIDED: "?"}
 PLACES = {"recommended": 0, "equivalent": 1, "undecided": 2, "worse": 3, "dominated": 4, "excluded": 5, "control": 6}
+MOST_PAIRS = 6  # that one line names
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def crossover_sentences(decision: Decision) -> list[str]:
             f"**{crossover.later}** is dearer to build than **{crossover.earlier}** and cheaper to ask: it has paid "
             f"for itself after {questions.value:,.0f} questions{within}."
         )
-    return told + ([f"Dearer to build and not cheaper to ask, so never: {', '.join(never)}."] if never else [])
+    listed = ", ".join(never) if len(never) <= MOST_PAIRS else f"{len(never)} pairs, named in decision.json"
+    return told + ([f"Dearer to build and not cheaper to ask, so never: {listed}."] if never else [])
 
 
 def _end(value: float | None) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from tests.knowledge.archives import make_original
@@ -95,6 +96,16 @@ def plant_adapter(folder: Path) -> None:
     (adapter / "adapter_model.safetensors").write_bytes(b"")
 
 
+def take_a_bad_adapter(folder: Path) -> None:
+    plant_adapter(folder)
+    (folder / "run" / "train-reader" / "adapter").rename(folder / "given")
+    config = folder / "experiment.yaml"
+    read = YAML(typ="safe").load(config.read_text())
+    read["training"] = {"adapters": {"old": {"examples": "trained", "folder": str(folder / "given")}}}
+    read["arms"] = {"base": {"strategy": "closed_book"}}
+    config.write_text(json.dumps(read))
+
+
 def fill_scratch(folder: Path) -> None:
     (folder / "run").write_text("a file where a folder should be")
 
@@ -111,6 +122,7 @@ def fill_scratch(folder: Path) -> None:
         (show_keys, "keys.json has mode 0644, expected 0600", "chmod 600"),
         (lose_keys, "keys.json is gone, so the server does not start", "workbench keys create"),
         (plant_adapter, "'auto_mapping' may not be", "workbench train"),
+        (take_a_bad_adapter, "'auto_mapping' may not be", "training.adapters.NAME.folder"),
         (fill_scratch, "run: is no folder", "name another folder"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -108,7 +108,8 @@ def _experiment(config: ExperimentConfig, run: Path, *, deep: bool) -> list[Find
     if config.retrieval.rerank is not None:
         findings.append(places.check_model(models.reranker, "reranker", deep=deep))
     findings.append(places.check_collection(run / "collection", deep=deep))
-    findings += places.check_adapters(run)
+    taken = [adapter.folder for adapter in config.training.adapters.values() if adapter.folder is not None]
+    findings += places.check_adapters(run, taken)
     findings += _memory(config, run)
     corpus = [config.corpus.path] if config.corpus.path is not None else []
     needed = RUN_BYTES + 8 * places.tree_bytes(corpus)  # text, chunks, vectors and their indexes

@@ -63,15 +63,17 @@ def check_collection(folder: Path, *, deep: bool) -> Finding:
     return fine("collection", f"{folder}: every row, vector and index is what was written")
 
 
-def check_adapters(run: Path) -> list[Finding]:
-    """Look whether every trained adapter of a run passes the gate."""
-    folders = [path.parent for path in sorted(run.glob(f"train-*/adapter/{WEIGHTS}"))]
+def check_adapters(run: Path, taken: Sequence[Path] = ()) -> list[Finding]:
+    """Look whether every trained adapter of a run passes the gate, and every one that its config takes as it is."""
+    again, other = "train it again: workbench train CONFIG", "name its folder: training.adapters.NAME.folder"
+    trained = [path.parent for path in sorted(run.glob(f"train-*/adapter/{WEIGHTS}"))]
+    folders = [*((folder, again) for folder in trained), *((folder, other) for folder in taken)]
     findings = []
-    for folder in folders:
+    for folder, advice in folders:
         try:
             admit_adapter(folder)
         except (WorkbenchError, OSError) as error:
-            findings.append(Finding("adapters", Level.BLOCKER, _first(error), "train it again: workbench train CONFIG"))
+            findings.append(Finding("adapters", Level.BLOCKER, _first(error), advice))
     return findings or [fine("adapters", f"{len(folders)} trained, all pass the gate" if folders else "none yet")]
 
 

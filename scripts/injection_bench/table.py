@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+from collections.abc import Sequence
+from itertools import pairwise
 
 from injection_bench.experiment import TEXT
 from workbench.bench import Bench
@@ -21,9 +22,15 @@ def print_table(bench: Bench) -> None:
         cells = " ".join(f"{_cell(figures[metric]):>24}" for metric in SHOWN)
         print(f"{name:10} {cells}   {figures['f1']['mean'] / text if text else float('inf'):.1f}")
     for metric in ("f1", "gold_logprob"):
-        values = [arms[name][metric]["mean"] for name in sorted(arms) if name.startswith("forms_")]
-        rises = all(later >= earlier for earlier, later in itertools.pairwise(values))
-        print(f"{metric}: {'rises with every step' if rises else 'does not rise with every step'}")
+        print(f"{metric}: {tell_trend([arms[name][metric]['mean'] for name in sorted(arms) if name != TEXT])}")
+
+
+def tell_trend(values: Sequence[float]) -> str:
+    """Return whether figures rise from the base over more and more forms; equal ones do not rise."""
+    steps = [later - earlier for earlier, later in pairwise(values)]
+    if all(step > 0 for step in steps):
+        return "rises with every step"
+    return "never falls, but does not rise with every step" if min(steps) >= 0 else "falls somewhere"
 
 
 def _cell(figure: dict[str, float]) -> str:

@@ -43,12 +43,14 @@ class Ours:
     def train(self) -> dict[str, Any]:
         """Train and return losses and seconds of the steps, and the rows held in memory at once."""
         seconds: list[float] = []
+        rows_at_once: list[int] = []
         device = self.task.device
 
         class Clocked(Updater):
             def step(self, batch: Sequence[TrainingExample]) -> dict[str, float]:
                 taken, record = clocked(lambda: Updater.step(self, batch), device)
                 seconds.append(taken)
+                rows_at_once.append(self.rows_at_once)
                 return record  # type: ignore[no-any-return]
 
         loop: Any = workbench.training.loop
@@ -60,7 +62,7 @@ class Ours:
         return {
             "step_seconds": seconds,
             "losses": [step["loss"] for step in progress.steps],
-            "micro_batch_size": progress.micro_batch_size or self.task.batch_size,
+            "rows_at_once": max(rows_at_once),
             "planned_bytes": progress.planned_bytes,
         }
 

@@ -37,21 +37,21 @@ def test_what_is_counted_on_three_rows_holds_for_eight() -> None:
     loss = make_loss()
     row = make_examples(load_tiny()[1], acts_from="prompt")[1]
     rows = [replace(row, token_ids=(5 + number, *row.token_ids[1:])) for number in range(8)]  # no common beginning
-    plan = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=0)
+    plan = plan_memory(loss, [rows], heaviest=rows, prefix_bytes=0)
     assert plan.activations == pytest.approx(_kept(loss, rows), rel=0.02)
     for size in (1, 2, 3):
-        small = plan_memory(loss, [rows], micro_batch_size=size, prefix_bytes=0)
+        small = plan_memory(loss, [rows], heaviest=rows[:size], prefix_bytes=0)
         assert small.activations == pytest.approx(_kept(loss, rows[:size]), rel=0.02)
     assert loss.flat
 
 
 def test_checkpointing_keeps_little_and_makes_one_layer_again() -> None:
     loss, rows = make_loss(), make_examples(load_tiny()[1], acts_from="prompt")[:3]
-    plain = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=0).activations
+    plain = plan_memory(loss, [rows], heaviest=rows, prefix_bytes=0).activations
     inner = loss.model.get_base_model()
     checkpoint_layers(loss.model, wanted=True)
     kept = _kept(loss, rows)
-    plan = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=0)
+    plan = plan_memory(loss, [rows], heaviest=rows, prefix_bytes=0)
     assert kept < plain
     assert plan.activations == pytest.approx(kept + plain // inner.config.num_hidden_layers, rel=0.1)
     assert inner.model.layers[0].gradient_checkpointing
@@ -71,9 +71,9 @@ def test_prefixes_are_counted_once_each_and_under_their_cap() -> None:
     states = loss._find_prefixes(rows)
     distinct = {row.token_ids[: row.n_prefix]: state.n_bytes for row, state in zip(rows, states, strict=True) if state}
     padded = len(rows) * max(state.n_bytes for state in states if state)
-    plan = plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=1e9)
+    plan = plan_memory(loss, [rows], heaviest=rows, prefix_bytes=1e9)
     assert plan.prefixes == sum(distinct.values()) + padded
-    assert plan_memory(loss, [rows], micro_batch_size=8, prefix_bytes=100).prefixes == 100 + padded
+    assert plan_memory(loss, [rows], heaviest=rows, prefix_bytes=100).prefixes == 100 + padded
 
 
 @pytest.mark.parametrize(("free", "expected"), [(100, 8), (7, 8), (6, 4), (3, 2), (0, 1)])
@@ -115,6 +115,35 @@ def test_the_heap_keeps_freed_blocks_only_while_there_is_room(
     assert len(calls) == returned
     assert progress.planned_bytes == plan.total - returned * plan.heap
     assert progress.micro_batch_size is None
+
+
+def test_a_bound_of_tokens_makes_small_micro_batches_of_the_same_step(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", [], acts_from="prompt", micro_batch_tokens=10**6)
+    small = train(tmp_path / "small", [], acts_from="prompt", micro_batch_tokens=1)
+    assert small.planned_bytes < whole.planned_bytes
+    for one, other in zip(whole.steps, small.steps, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+        assert one["norm"] == pytest.approx(other["norm"], rel=1e-3)
+
+
+def test_memory_that_runs_out_halves_what_was_in_hand_not_the_recipes_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    forward = CompletionLoss.forward
+
+    def scarce(self: CompletionLoss, examples: Any) -> torch.Tensor:
+        tried.append(len(examples))
+        if len(examples) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, examples)
+
+    monkeypatch.setattr("workbench.training.loop.plan_memory", lambda *_, **__: MemoryPlan(0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(CompletionLoss, "forward", scarce)
+    longest = max(len(row.token_ids) for row in make_examples(load_tiny()[1], acts_from="prompt"))
+    progress = train(tmp_path, [], acts_from="prompt", micro_batch_tokens=2 * longest, epochs=1)
+    assert tried[:2] == [2, 1]
+    assert progress.micro_batch_size == 1
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,13 @@ class RecipeConfig(Knobs):
     clip_norm: float = Field(1.0, gt=0)
     epochs: int = Field(4, ge=1)
     batch_size: int = Field(8, ge=1, description="examples a step, over all micro-batches")
-    micro_batch_size: int = Field(8, ge=1, description="examples held in memory at once")
+    micro_batch_size: int = Field(8, ge=1, description="examples held in memory at once, at most")
+    micro_batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="tokens held in memory at once, padding counted and a shared prefix not; none: on a CPU 512 a "
+        "thread (more are no faster there), on a GPU no bound. A longer example stands alone",
+    )
     max_tokens: int = Field(1024, ge=16, description="longest example; longer ones are dropped and counted")
     max_examples: int | None = Field(None, ge=1, description="use only the first N after shuffling; none: all")
     acts_from: Literal["question", "prompt"] = Field(

@@ -1,4 +1,7 @@
-"""The order of training: a pure function of (seed, epoch), so that a resumed run needs no sampler state."""
+"""The order of training: a pure function of (seed, epoch), so that a resumed run needs no sampler state.
+
+And how a batch is parted into micro-batches.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import torch
 
 from workbench.types import TrainingExample
 
+CPU_TOKENS_A_THREAD = 512  # more at once make a CPU no faster, and hold more activations (docs/LOG.md)
 WINDOW = 8  # batches that are sorted by length together: less padding, still a shuffled epoch
 
 
@@ -28,6 +32,30 @@ def order_epoch(examples: Sequence[TrainingExample], *, batch_size: int, seed: i
         window = sorted(shuffled[start : start + batch_size * WINDOW], key=lambda index: (cost(index), index))
         batches.extend(window[at : at + batch_size] for at in range(0, len(window), batch_size))
     return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def split_batch(
+    rows: Sequence[TrainingExample], *, most_rows: int, most_tokens: int | None
+) -> list[Sequence[TrainingExample]]:
+    """Return `rows`, in order, as micro-batches of at most `most_rows` rows and, but for one row alone, `most_tokens`.
+
+    Args:
+        most_tokens: computed tokens, padding counted, cached prefixes not; None: no bound.
+    """
+    parts: list[Sequence[TrainingExample]] = []
+    start = longest = 0
+    for place, row in enumerate(rows):
+        longest = max(longest, len(row.token_ids) - row.n_prefix)
+        n_rows = place + 1 - start
+        if n_rows > most_rows or (n_rows > 1 and most_tokens is not None and n_rows * longest > most_tokens):
+            parts.append(rows[start:place])
+            start, longest = place, len(row.token_ids) - row.n_prefix
+    return [*parts, rows[start:]] if rows else []
+
+
+def default_tokens(device: torch.device) -> int | None:
+    """Return the tokens of a micro-batch where the recipe names none; None: no bound."""
+    return CPU_TOKENS_A_THREAD * torch.get_num_threads() if device.type == "cpu" else None
 
 
 def learning_rate_at(step: int, *, n_steps: int, peak: float, warmup_ratio: float) -> float:

@@ -40,7 +40,7 @@ from workbench.training.checkpoint import (
 from workbench.training.jobs import TrainingJob
 from workbench.training.live import LiveCurve
 from workbench.training.loss import CompletionLoss, check_logits, count_loss_tokens
-from workbench.training.memory import fitting_micro_batch, free_bytes, plan_memory
+from workbench.training.memory import find_heaviest, fitting_micro_batch, free_bytes, plan_memory
 from workbench.training.updates import Updater, gather
 from workbench.types import Adapter, TrainingExample
 
@@ -165,8 +165,9 @@ class _Training:
         if not batches:
             return
         cache = recipe.prefix_cache_gib * 2**30
-        plan = plan_memory(self.loss, batches, micro_batch_size=updater.micro_batch_size, prefix_bytes=cache)
-        free, size = free_bytes(self.model.device), updater.micro_batch_size
+        heaviest = find_heaviest(part for batch in batches for part in updater.split(batch))
+        plan = plan_memory(self.loss, batches, heaviest=heaviest, prefix_bytes=cache)
+        free, size = free_bytes(self.model.device), len(heaviest)
         if plan.heap and not plan.fits(free):
             return_freed_memory()
             plan = replace(plan, heap=0)
@@ -220,8 +221,8 @@ class _Training:
         """Return each held-out row's loss in nats, summed over its loss tokens, in order."""
         self.model.set_adapter(self.job.name)
         self.model.eval()
-        mine, size = self.job.held_out[process_rank() :: process_count()], self.updater.micro_batch_size
-        losses = [loss for at in range(0, len(mine), size) for loss in self.loss.per_example(mine[at : at + size])]
+        mine = self.job.held_out[process_rank() :: process_count()]
+        losses = [loss for part in self.updater.split(mine) for loss in self.loss.per_example(part)]
         return gather(self.accelerator, losses)
 
     def _save_adapter(self) -> None:

@@ -6,7 +6,7 @@ three of its rows and extended to all. What is there already (libraries, weights
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -51,16 +51,20 @@ class MemoryPlan:
 
 
 def plan_memory(
-    loss: CompletionLoss, batches: Sequence[Sequence[TrainingExample]], *, micro_batch_size: int, prefix_bytes: float
+    loss: CompletionLoss,
+    batches: Sequence[Sequence[TrainingExample]],
+    *,
+    heaviest: Sequence[TrainingExample],
+    prefix_bytes: float,
 ) -> MemoryPlan:
-    """Return the plan for `batches` in micro-batches of `micro_batch_size` rows.
+    """Return the plan for `batches`.
 
     Args:
+        heaviest: their heaviest micro-batch.
         prefix_bytes: most that the prefix cache may hold in memory.
     """
     present = _present(loss.model.device)  # first: an allocator does not give back all that the counting takes
     trainable = sum(tensor.numel() * tensor.element_size() for tensor in loss.parameters() if tensor.requires_grad)
-    heaviest = max(_micro_batches(batches, micro_batch_size), key=_cost)
     activations = _activation_bytes(loss, heaviest)
     n_targets = min(count_loss_tokens(heaviest), chunk_tokens(_vocabulary(loss.model)))
     return MemoryPlan(
@@ -72,6 +76,16 @@ def plan_memory(
         prefixes=int(min(prefix_bytes, _prefix_bytes(loss.model, batches))) + _padded_bytes(loss.model, heaviest),
         heap=int(HEAP_SHARE * activations) if loss.model.device.type == "cpu" else 0,
     )
+
+
+def find_heaviest(micro_batches: Iterable[Sequence[TrainingExample]]) -> Sequence[TrainingExample]:
+    """Return the micro-batch whose activations take most: padded tokens computed, then padded tokens before them."""
+
+    def cost(rows: Sequence[TrainingExample]) -> tuple[int, int]:
+        longest = max(len(row.token_ids) - row.n_prefix for row in rows)
+        return len(rows) * longest, len(rows) * max(row.n_prefix for row in rows)
+
+    return max(micro_batches, key=cost)
 
 
 def fitting_micro_batch(plan: MemoryPlan, *, size: int, free: int) -> int:
@@ -94,16 +108,6 @@ def _present(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return int(psutil.Process().memory_info().rss)
-
-
-def _micro_batches(batches: Sequence[Sequence[TrainingExample]], size: int) -> list[Sequence[TrainingExample]]:
-    return [batch[at : at + size] for batch in batches for at in range(0, len(batch), size)]
-
-
-def _cost(batch: Sequence[TrainingExample]) -> tuple[int, int]:
-    """Padded tokens computed, then padded tokens before them: what a micro-batch's activations grow with."""
-    longest = max(len(row.token_ids) - row.n_prefix for row in batch)
-    return len(batch) * longest, len(batch) * max(row.n_prefix for row in batch)
 
 
 def _activation_bytes(loss: CompletionLoss, batch: Sequence[TrainingExample]) -> int:

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from workbench.errors import TrainingError
 from workbench.processes import process_count, process_rank
 from workbench.runs import uninterrupted
-from workbench.training.batches import learning_rate_at
+from workbench.training.batches import default_tokens, learning_rate_at, split_batch
 from workbench.training.checkpoint import Parameters, Progress
 from workbench.training.jobs import TrainingJob
 from workbench.training.loss import CompletionLoss, count_loss_tokens
@@ -40,12 +40,16 @@ class Updater:
         self.job, self.loss, self.parameters, self.optimizer = job, loss, parameters, optimizer
         self.accelerator = accelerator
         self.progress = Progress()
+        self.rows_at_once = 1  # of the largest micro-batch that the work in hand was split into
 
-    @property
-    def micro_batch_size(self) -> int:
-        """Rows held in memory at once: the recipe's, or what memory had room for."""
+    def split(self, rows: Sequence[TrainingExample]) -> list[Sequence[TrainingExample]]:
+        """Return `rows` as micro-batches: of the recipe's rows and tokens at most, or what memory had room for."""
         recipe = self.job.recipe
-        return min(self.progress.micro_batch_size or recipe.micro_batch_size, recipe.batch_size)
+        most_rows = min(self.progress.micro_batch_size or recipe.micro_batch_size, recipe.batch_size)
+        most_tokens = recipe.micro_batch_tokens or default_tokens(self.loss.model.device)
+        parts = split_batch(rows, most_rows=most_rows, most_tokens=most_tokens)
+        self.rows_at_once = max(map(len, parts), default=1)
+        return parts
 
     def step(self, batch: Sequence[TrainingExample]) -> dict[str, float]:
         """Take one step and return its record: step, loss (nats a token), learning_rate, norm (before clipping)."""
@@ -77,10 +81,9 @@ class Updater:
         self.optimizer.zero_grad()
         # Dropout's seed is a function of the step: a resumed run draws the same masks.
         torch.manual_seed((self.job.seed * 1_000_003 + self.progress.step) * process_count() + process_rank())
-        total, size = 0.0, self.micro_batch_size
-        mine = batch[process_rank() :: process_count()]
-        for start in range(0, len(mine), size):
-            loss = self.loss(mine[start : start + size]) / n_tokens
+        total = 0.0
+        for part in self.split(batch[process_rank() :: process_count()]):
+            loss = self.loss(part) / n_tokens
             self.accelerator.backward(loss)
             total += loss.item()
         return self._add_up(total)
@@ -112,7 +115,7 @@ class Updater:
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                size = self.micro_batch_size
+                size = self.rows_at_once
                 if size == 1 or process_count() > 1:
                     raise TrainingError(
                         f"out of memory at step {self.progress.step + 1} with micro-batches of {size} rows; lower "

@@ -46,6 +46,15 @@ def test_forms_that_would_be_seen_unequally_often_are_refused(
     assert "--forms 4 is over 12 or does not divide --sights 10" in capsys.readouterr().err
 
 
+def test_every_wording_may_be_seen_equally_often_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--facts", 4, "--epochs", 1, "--forms", "1,3", "--out", tmp_path) == 0
+    assert "4 facts, each wording seen 1 times" in capsys.readouterr().out
+    trained = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert len(trained["forms_03"]["steps"]) > len(trained["forms_01"]["steps"])
+
+
 @pytest.mark.parametrize(("values", "told"), [
     ([1.0, 2.0, 3.0], "rises with every step"),
     ([0.0, 0.0, 0.0], "never falls, but does not rise with every step"),

@@ -12,3 +12,7 @@ __version__ = "0.1.0"
 
 set_flags()
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizers warns after every fork otherwise
+# Torch keeps the last 1,024 compiled operations in each of two caches, one for every shape. Rows differ in length, so a
+# training grew by half a gigabyte in four steps (docs/LOG.md); the shapes of one step are fewer than these.
+for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, "64")

@@ -23,7 +23,7 @@ def run_injection(arguments: argparse.Namespace, numbers: Sequence[int]) -> Benc
         ValueError: a number of forms does not divide --sights or is over 12.
     """
     for n in numbers:
-        if not 1 <= n <= MOST_FORMS or arguments.sights % n:
+        if not 1 <= n <= MOST_FORMS or (arguments.epochs is None and arguments.sights % n):
             raise ValueError(f"--forms {n} is over {MOST_FORMS} or does not divide --sights {arguments.sights}")
     given = load_config(arguments.config, overrides=arguments.overrides)
     source = Bench(given, out=arguments.out / "source")
@@ -37,15 +37,15 @@ def run_injection(arguments: argparse.Namespace, numbers: Sequence[int]) -> Benc
     tokens = 0
     for n in numbers:
         rows = made.in_forms(n)
-        tokens = sum(len(encode(row.question + row.completion)) for row in rows) * (arguments.sights // n)
+        epochs = arguments.epochs or arguments.sights // n
+        tokens = sum(len(encode(row.question + row.completion)) for row in rows) * epochs
         folder = made.write(arguments.out / f"rows-{n}", rows)
-        adapters[f"forms_{n:02}"] = _adapter(folder, arguments.sights // n)
+        adapters[f"forms_{n:02}"] = _adapter(folder, epochs)
     text = made.text()
     epochs = max(1, round(tokens / sum(len(encode(row.completion)) for row in text)))
     adapters[TEXT] = _adapter(made.write(arguments.out / "rows-text", text), epochs)
-    print(
-        f"{len(made.facts)} facts, each seen {arguments.sights} times, {tokens:,} tokens; text: {_count(text, epochs)}"
-    )
+    often = f"each wording seen {arguments.epochs}" if arguments.epochs else f"each seen {arguments.sights}"
+    print(f"{len(made.facts)} facts, {often} times, at most {tokens:,} tokens; text: {_count(text, epochs)}")
     bench = Bench(_experiment(given, questions, adapters), out=arguments.out / "run")
     bench.run()
     return bench

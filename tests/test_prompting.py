@@ -22,8 +22,9 @@ def test_passages_are_numbered_and_come_before_the_question() -> None:
     prompt, _ = build(n_hits=2)
     assert prompt.messages[0] == ("system", "Be brief.")
     assert prompt.messages[1].content == (
-        "[1] Part 0\nPassage text number 0.\n\n[2] Part 1\nPassage text number 1.\n\nQuestion: What is it?"
+        "[2] Part 1\nPassage text number 1.\n\n[1] Part 0\nPassage text number 0.\n\nQuestion: What is it?"
     )
+    assert [c.document_id for c in read_citations("[1]", prompt.hits)] == ["d0.md"]
 
 
 def test_the_prefix_is_the_same_for_every_question_over_the_same_passages() -> None:
@@ -64,19 +65,18 @@ def test_citations_resolve_to_passages_once_and_unknown_numbers_drop() -> None:
     assert read_citations("No marks, no [x] citations.", HITS) == ()
 
 
-def test_the_best_passage_can_stand_next_to_the_question_under_its_own_number() -> None:
+def test_the_best_passage_can_stand_first() -> None:
     _, tokenizer = load_tiny()
-    builder = PromptBuilder(tokenizer, PromptConfig(system="", order="best_last", max_tokens=2000))
-    prompt = builder.build("What is it?", HITS[:2])
-    assert prompt.messages[0].content == (
-        "[2] Part 1\nPassage text number 1.\n\n[1] Part 0\nPassage text number 0.\n\nQuestion: What is it?"
+    builder = PromptBuilder(tokenizer, PromptConfig(system="", order="best_first", max_tokens=2000))
+    assert builder.build("What is it?", HITS[:2]).messages[0].content == (
+        "[1] Part 0\nPassage text number 0.\n\n[2] Part 1\nPassage text number 1.\n\nQuestion: What is it?"
     )
-    assert [c.document_id for c in read_citations("[1]", prompt.hits)] == ["d0.md"]
 
 
-def test_best_last_cuts_the_worst_too() -> None:
+@pytest.mark.parametrize("order", ["best_first", "best_last"])
+def test_either_order_cuts_the_worst(order: str) -> None:
     _, tokenizer = load_tiny()
-    config = PromptConfig(system="", order="best_last", max_tokens=2000)
+    config = PromptConfig.model_validate({"system": "", "order": order, "max_tokens": 2000})
     whole = PromptBuilder(tokenizer, config).build("What is it?", HITS)
     tight = config.model_copy(update={"max_tokens": whole.token_count - 1})
     assert PromptBuilder(tokenizer, tight).build("What is it?", HITS).cut == HITS[3:]

@@ -38,7 +38,9 @@ class PromptConfig(Knobs):
     system: str = "Answer the question briefly. If you do not know, say: not in the documents."
     max_tokens: int = Field(1024, ge=32, description="budget of the whole prompt, in the generator's tokens")
     order: Literal["best_first", "best_last"] = Field(
-        "best_first", description="of the passages; best_last: the best stands next to the question, still as [1]"
+        "best_last",
+        description="of the passages; best_last: the best, still [1], stands next to the question, where "
+        "small models read best (docs/LOG.md)",
     )
     not_found: str = Field("not in the documents", min_length=1, description="the answer to an unanswerable question")
 

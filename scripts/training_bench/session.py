@@ -26,8 +26,8 @@ GIB = 2**30
 WARM = {"cpu": 1, "cuda": 4}  # steps before the clock of a road counts; a GPU tries kernels out and grows its pool
 PREFILL = "ours/question"
 # Nats by which first losses on the same rows may lie apart. In bfloat16 the order of operations alone moves a loss of
-# 5.865 (float32) to 5.861 for one and 5.873 for another.
-ROUNDING = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2}
+# 5.865 (float32) to 5.861 for one and 5.873 for another, on a CPU without AMX to 5.896.
+ROUNDING = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 1e-2}
 
 
 def compare_trainers(arguments: argparse.Namespace, work: Path, *, run: RunTask = run_task) -> int:

@@ -58,4 +58,4 @@ def test_a_cached_prefix_counts_for_nothing_in_a_micro_batch() -> None:
 
 def test_only_a_cpu_bounds_the_tokens_of_a_micro_batch() -> None:
     assert default_tokens(torch.device("cuda")) is None
-    assert default_tokens(torch.device("cpu")) == 512 * torch.get_num_threads()
+    assert default_tokens(torch.device("cpu")) == max(2048, 512 * torch.get_num_threads())

@@ -45,8 +45,8 @@ class RecipeConfig(Knobs):
     micro_batch_tokens: int | None = Field(
         None,
         ge=1,
-        description="tokens held in memory at once, padding counted and a shared prefix not; none: on a CPU 512 a "
-        "thread (more are no faster there), on a GPU no bound. A longer example stands alone",
+        description="tokens held in memory at once, padding counted and a shared prefix not; none: on a CPU 2,048, or "
+        "512 a thread (more are no faster there), on a GPU no bound. A longer example stands alone",
     )
     max_tokens: int = Field(1024, ge=16, description="longest example; longer ones are dropped and counted")
     max_examples: int | None = Field(None, ge=1, description="use only the first N after shuffling; none: all")

@@ -11,7 +11,7 @@ import torch
 
 from workbench.types import TrainingExample
 
-CPU_TOKENS_A_THREAD = 512  # more at once make a CPU no faster, and hold more activations (docs/LOG.md)
+CPU_TOKENS, CPU_TOKENS_A_THREAD = 2048, 512  # more at once make a CPU no faster, and hold more (docs/LOG.md)
 WINDOW = 8  # batches that are sorted by length together: less padding, still a shuffled epoch
 
 
@@ -55,7 +55,7 @@ def split_batch(
 
 def default_tokens(device: torch.device) -> int | None:
     """Return the tokens of a micro-batch where the recipe names none; None: no bound."""
-    return CPU_TOKENS_A_THREAD * torch.get_num_threads() if device.type == "cpu" else None
+    return max(CPU_TOKENS, CPU_TOKENS_A_THREAD * torch.get_num_threads()) if device.type == "cpu" else None
 
 
 def learning_rate_at(step: int, *, n_steps: int, peak: float, warmup_ratio: float) -> float:

@@ -21,7 +21,7 @@ from workbench.types import TrainingExample
 CHECKPOINTED = "gradient_checkpointing"  # the attribute by which Transformers' layers are told
 MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
 HEAP_BYTES = 100 * 2**20  # operations that torch keeps compiled, at the bound that workbench/__init__.py sets
-HEAP_SHARE = 0.2  # of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md)
+HEAP_SHARE = 0.25  # of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md)
 
 
 @dataclass(frozen=True, slots=True)

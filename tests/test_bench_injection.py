@@ -46,6 +46,13 @@ def test_forms_that_would_be_seen_unequally_often_are_refused(
     assert "--forms 4 is over 12 or does not divide --sights 10" in capsys.readouterr().err
 
 
+def test_no_epochs_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--epochs", 0, "--out", tmp_path) == 1
+    assert "--epochs 0 is below 1" in capsys.readouterr().err
+
+
 def test_every_wording_may_be_seen_equally_often_instead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,8 +20,10 @@ def run_injection(arguments: argparse.Namespace, numbers: Sequence[int]) -> Benc
     """Write rows and questions below `--out`, run the experiment over them, and return its bench.
 
     Raises:
-        ValueError: a number of forms does not divide --sights or is over 12.
+        ValueError: a number of forms does not divide --sights or is over 12; --epochs is below 1.
     """
+    if arguments.epochs is not None and arguments.epochs < 1:
+        raise ValueError(f"--epochs {arguments.epochs} is below 1")
     for n in numbers:
         if not 1 <= n <= MOST_FORMS or (arguments.epochs is None and arguments.sights % n):
             raise ValueError(f"--forms {n} is over {MOST_FORMS} or does not divide --sights {arguments.sights}")

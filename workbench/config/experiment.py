@@ -40,7 +40,7 @@ class PromptConfig(Knobs):
     order: Literal["best_first", "best_last"] = Field(
         "best_last",
         description="of the passages; best_last: the best, still [1], stands next to the question, where "
-        "small models read best (docs/LOG.md)",
+        "SmolLM2-135M read best (docs/LOG.md)",
     )
     not_found: str = Field("not in the documents", min_length=1, description="the answer to an unanswerable question")
 

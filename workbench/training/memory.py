@@ -20,7 +20,7 @@ from workbench.types import TrainingExample
 
 CHECKPOINTED = "gradient_checkpointing"  # the attribute by which Transformers' layers are told
 MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
-HEAP_BYTES = 100 * 2**20  # operations that torch keeps compiled, at the bound that workbench/__init__.py sets
+OPERATIONS_BYTES = 100 * 2**20  # operations that torch keeps compiled, at the bound that workbench/__init__.py sets
 HEAP_SHARE = 0.25  # of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md)
 
 
@@ -34,7 +34,8 @@ class MemoryPlan:
     activations: int  # of the heaviest micro-batch
     logits: int  # one chunk of them with its gradient
     prefixes: int  # keys and values kept over epochs, and a batch's padded copy of them
-    heap: int = 0  # freed blocks that the C library's heap keeps, and compiled operations
+    heap: int = 0  # freed blocks that the C library's heap keeps
+    operations: int = 0  # that torch keeps compiled
 
     def fits(self, free: int) -> bool:
         """Whether it all goes into `free` bytes beyond what is present."""
@@ -64,6 +65,7 @@ def plan_memory(
         heaviest: their heaviest micro-batch.
         prefix_bytes: most that the prefix cache may hold in memory.
     """
+    on_cpu = loss.model.device.type == "cpu"
     present = _present(loss.model.device)  # first: an allocator does not give back all that the counting takes
     trainable = sum(tensor.numel() * tensor.element_size() for tensor in loss.parameters() if tensor.requires_grad)
     activations = _activation_bytes(loss, heaviest)
@@ -75,7 +77,8 @@ def plan_memory(
         activations=activations,
         logits=2 * min(CHUNK_BYTES, n_targets * _vocabulary(loss.model) * 4),
         prefixes=int(min(prefix_bytes, _prefix_bytes(loss.model, batches))) + _padded_bytes(loss.model, heaviest),
-        heap=HEAP_BYTES + int(HEAP_SHARE * activations) if loss.model.device.type == "cpu" else 0,
+        heap=int(HEAP_SHARE * activations) if on_cpu else 0,
+        operations=OPERATIONS_BYTES if on_cpu else 0,
     )
 
 

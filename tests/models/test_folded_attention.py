@@ -39,6 +39,23 @@ def test_output_and_gradients_are_torchs(n_queries: int, n_keys: int) -> None:
         assert torch.allclose(mine, theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize("scores", [1, 2**20], ids=["row by row", "rows together"])
+def test_blocks_of_queries_add_up_to_the_whole(scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.models.folded_attention.QUERIES", 4)
+    monkeypatch.setattr("workbench.models.folded_attention.SCORES", scores)
+    test_output_and_gradients_are_torchs(11, 14)
+
+
+def test_a_query_that_sees_nothing_leaves_all_finite() -> None:
+    inputs, mask = make_inputs(7, 7)
+    mask[1, :, :3] = False  # padding on the left, queries too
+    halves = [tensor.detach().half().requires_grad_() for tensor in inputs]
+    apply: Any = _FoldedAttention.apply
+    found = apply(*halves, mask, 1000.0, 0)
+    gradients = torch.autograd.grad(found, halves, torch.ones_like(found))
+    assert all(tensor.isfinite().all() for tensor in (found, *gradients))
+
+
 def test_frozen_keys_get_no_gradient_and_the_others_theirs() -> None:
     inputs, mask = make_inputs(3, 9)
     apply: Any = _FoldedAttention.apply

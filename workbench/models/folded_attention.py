@@ -1,6 +1,7 @@
 """Attention with a lean backward pass, for training on a CPU: nothing repeated, nothing kept, nothing for nobody.
 
-Grouped queries are folded into the query axis, so keys and values are not copied once a head; a row's weights are
+Grouped queries are folded into the query axis, so keys and values are not copied once a head; the work is done in
+blocks of queries, each up to the last key that one of them sees (a causal mask hides half); a block's weights are
 computed again in the backward pass, so they need not be kept; keys that a caller calls frozen (`n_frozen`, the first
 ones: what the base has read) get no gradient computed. Torch's CPU kernel spent a quarter of a step in its backward
 pass, and repeating the keys cost as much again behind cached prefixes (docs/LOG.md). On a GPU torch's own
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +24,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "workbench_folded"
+QUERIES = 128  # of a block
+SCORES = 2**20  # of a block, over all heads; more rows at once only where queries and keys are few
 # Not cuDNN's: behind a mask its backward pass gives NaN for some lengths on an H100, https://github.com/pytorch/pytorch/issues/196678
 SOUND = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 STRANGE = ("softcap", "position_bias", "s_aux")  # what some models add to attention, and this does not know
@@ -30,7 +34,10 @@ Gradients = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None,
 
 
 class _FoldedAttention(torch.autograd.Function):
-    """softmax(scaling q k' + mask) v: q (B, H, S, D), k and v (B, K, T, D), K divides H; mask (B, 1, S, T)."""
+    """softmax(scaling q k' + mask) v: q (B, H, S, D), k and v (B, K, T, D), K divides H; mask (B, 1, S, T).
+
+    Inside, the G = H/K heads that share keys stand behind one another, query by query: (B, K, S, G, D).
+    """
 
     @staticmethod
     def forward(  # noqa: PLR0917  (autograd takes no keywords)
@@ -42,42 +49,105 @@ class _FoldedAttention(torch.autograd.Function):
         scaling: float,
         n_frozen: int,
     ) -> torch.Tensor:
-        folded = _fold(q, k.shape[1])
+        k, v = k.contiguous(), v.contiguous()
+        folded, hidden = _fold(q * scaling, k.shape[1]), _hide(mask, q.dtype)
         out = torch.empty_like(folded)
-        for row in range(len(q)):
-            torch.bmm(_weigh(folded[row], k[row], mask[row], scaling), v[row], out=out[row])
-        context.save_for_backward(folded, k, v, mask, out)
-        context.scaling, context.n_frozen, context.shape = scaling, n_frozen, q.shape
-        return out.view(q.shape)
+        blocks = _part(mask, n_heads=q.shape[1])
+        for block in blocks:
+            weights = _weigh(block, folded, k, hidden)
+            _store(torch.bmm(weights, block.keys(v)), block.queries(out))
+        context.save_for_backward(folded, k, v, mask)
+        context.scaling, context.n_frozen, context.blocks = scaling, n_frozen, blocks
+        return _unfold(out)
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> Gradients:
-        folded, k, v, mask, out = context.saved_tensors
-        slope, first = upstream[0].reshape(folded.shape), context.n_frozen
-        into_q, into_k, into_v = torch.empty_like(folded), torch.zeros_like(k), torch.zeros_like(v)
-        for row in range(len(folded)):
-            weights = _weigh(folded[row], k[row], mask[row], context.scaling)
-            mean = (slope[row] * out[row]).sum(dim=-1, keepdim=True, dtype=torch.float32)
-            into_weights = torch.bmm(slope[row], v[row].transpose(1, 2)).float()
-            into_scores = into_weights.sub_(mean).mul_(weights).mul_(context.scaling).to(folded.dtype)
-            torch.bmm(into_scores, k[row], out=into_q[row])
-            into_k[row, :, first:] = torch.bmm(into_scores[:, :, first:].transpose(1, 2), folded[row])
-            into_v[row, :, first:] = torch.bmm(weights[:, :, first:].transpose(1, 2), slope[row])
-        return into_q.view(context.shape), into_k, into_v, None, None, None
+        folded, k, v, mask = context.saved_tensors
+        slope, hidden, first = _fold(upstream[0], k.shape[1]), _hide(mask, k.dtype), context.n_frozen
+        into_q = torch.empty_like(folded)
+        # Sums over the blocks of queries, so in float32.
+        into_k, into_v = torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32)
+        for block in context.blocks:
+            weights, above = _weigh(block, folded, k, hidden), _flat(block.queries(slope))
+            into_weights = torch.bmm(above, block.keys(v).transpose(1, 2))
+            into_scores = torch.ops.aten._softmax_backward_data(into_weights, weights, -1, weights.dtype)
+            _store(torch.bmm(into_scores, block.keys(k)), block.queries(into_q))
+            if block.n_keys > first:
+                below = into_scores[:, :, first:].transpose(1, 2)
+                block.keys(into_k)[:, first:] += torch.bmm(below, _flat(block.queries(folded)))
+                block.keys(into_v)[:, first:] += torch.bmm(weights[:, :, first:].transpose(1, 2), above)
+        return _unfold(into_q.mul_(context.scaling)), into_k.to(k.dtype), into_v.to(v.dtype), None, None, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some rows' queries `start` to `end`, none of which sees a key from `n_keys` on."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+    n_keys: int
+
+    def queries(self, folded: torch.Tensor) -> torch.Tensor:
+        """Return the block's part of (B, K, S, G, D)."""
+        return folded[self.first : self.last, :, self.start : self.end]
+
+    def keys(self, states: torch.Tensor) -> torch.Tensor:
+        """Return what the block sees of keys or values (B, K, T, D): a view, shape (b K, t, D)."""
+        return states[self.first : self.last].flatten(0, 1)[:, : self.n_keys]
+
+
+def _part(mask: torch.Tensor, *, n_heads: int) -> list[_Block]:
+    """Part rows and queries into blocks whose scores stay in a core's cache."""
+    n_rows, _, n_queries, n_keys = mask.shape
+    together = max(1, SCORES // (n_heads * min(n_queries, QUERIES) * n_keys))
+    blocks = []
+    for first in range(0, n_rows, together):
+        for start in range(0, n_queries, QUERIES):
+            seen = mask[first : first + together, 0, start : start + QUERIES].flatten(0, 1).any(dim=0).nonzero()
+            n_seen = int(seen[-1]) + 1 if len(seen) else 1
+            blocks.append(_Block(first, first + together, start, start + QUERIES, n_seen))
+    return blocks
 
 
 def _fold(q: torch.Tensor, n_groups: int) -> torch.Tensor:
-    """Return (B, H, S, D) as (B, K, H/K S, D): the heads that share keys lie one after the other."""
+    """Return (B, H, S, D) as (B, K, S, G, D)."""
     n_rows, n_heads, n_queries, size = q.shape
-    return q.reshape(n_rows, n_groups, n_heads // n_groups * n_queries, size)
+    return q.reshape(n_rows, n_groups, n_heads // n_groups, n_queries, size).transpose(2, 3).contiguous()
 
 
-def _weigh(folded: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor, scaling: float) -> torch.Tensor:
-    """Return one row's attention weights, shape (K, H/K S, T); `mask` is (1, S, T)."""
-    scores = torch.bmm(folded, keys.transpose(1, 2)).float().mul_(scaling)
-    by_head = scores.view(-1, mask.shape[1], mask.shape[2])  # (H, S, T)
-    by_head.masked_fill_(~mask, torch.finfo(torch.float32).min)
-    return torch.softmax(scores, dim=-1).to(folded.dtype)
+def _unfold(folded: torch.Tensor) -> torch.Tensor:
+    """Return (B, K, S, G, D) as (B, H, S, D)."""
+    return folded.transpose(2, 3).flatten(1, 2)
+
+
+def _flat(part: torch.Tensor) -> torch.Tensor:
+    """Return (b, K, s, G, D) as (b K, s G, D)."""
+    return part.flatten(2, 3).flatten(0, 1)
+
+
+def _store(result: torch.Tensor, part: torch.Tensor) -> None:
+    part.copy_(result.view(part.shape))
+
+
+def _hide(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return what is added to the scores, shape (B, S, T). Half the least number: a sum must stay finite."""
+    hidden = torch.zeros(mask.shape, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min / 2)
+    return hidden[:, 0]
+
+
+def _weigh(block: _Block, folded: torch.Tensor, keys: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """Return a block's attention weights, shape (b K, s G, t)."""
+    queries = block.queries(folded)
+    scores = torch.bmm(_flat(queries), block.keys(keys).transpose(1, 2))
+    scores.view(*queries.shape[:4], -1).add_(_seen_by(block, hidden))
+    return torch.softmax(scores, dim=-1)  # sums in float32 whatever the dtype
+
+
+def _seen_by(block: _Block, hidden: torch.Tensor) -> torch.Tensor:
+    """Return the block's part of (B, S, T), as (b, 1, s, 1, t)."""
+    return hidden[block.first : block.last, None, block.start : block.end, None, : block.n_keys]
 
 
 @contextmanager

@@ -1,0 +1,115 @@
+"""Norms and gated MLPs in nodes of their own give the bits that Transformers' give, and stand aside elsewhere."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
+from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
+
+from tests.tiny import RECIPE, load_tiny
+from workbench.models.lean_layers import lean_layers
+from workbench.models.lora_methods import create_adapter
+
+
+class Net(torch.nn.Module):
+    """A norm and an MLP, as a model has them."""
+
+    def __init__(self, norm: torch.nn.Module, activation: str = "silu") -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        config: Any = type("Config", (), {"hidden_size": 8, "intermediate_size": 12, "mlp_bias": True})()
+        config.hidden_act = activation
+        self.norm, self.mlp = norm, LlamaMLP(config)  # type: ignore[no-untyped-call]
+        self.register_buffer("place", torch.zeros(1))
+
+    @property
+    def device(self) -> torch.device:
+        return self.get_buffer("place").device
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.mlp(self.norm(x))
+        return out
+
+
+def make_net(
+    make_norm: Callable[[int], torch.nn.Module] = LlamaRMSNorm, activation: str = "silu", *, trains: bool = False
+) -> Net:
+    net = Net(make_norm(8), activation)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+        parameter.requires_grad = trains
+    return net
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_results_are_equal_to_the_bit_and_gradients_are_theirs(dtype: torch.dtype) -> None:
+    net, x = make_net().to(dtype), (3 * torch.randn(2, 5, 8)).to(dtype).requires_grad_()
+    exact, wide = make_net(), x.detach().float().requires_grad_()
+    for parameter, other in zip(exact.parameters(), net.parameters(), strict=True):
+        parameter.data.copy_(other)
+    upstream = torch.randn(2, 5, 8).to(dtype)
+    wanted = net(x)
+    (expected,) = torch.autograd.grad(wanted, x, upstream)
+    (truth,) = torch.autograd.grad(exact(wide), wide, upstream.float())
+    with lean_layers(net) as n_modules:
+        assert n_modules == 2
+        out = net(x)
+        assert torch.equal(out, wanted)
+        (found,) = torch.autograd.grad(out, x, upstream)
+    assert found.dtype == dtype
+    if dtype == torch.float32:
+        assert torch.allclose(found, expected, atol=1e-5, rtol=1e-5)
+    assert (found.float() - truth).norm() <= 1.2 * (expected.float() - truth).norm() + 1e-5 * truth.norm()
+    assert type(net.norm) is LlamaRMSNorm and type(net.mlp) is LlamaMLP, "Transformers' own are back"
+
+
+@pytest.mark.parametrize(
+    ("net", "n_modules"),
+    [
+        (make_net(GemmaRMSNorm), 1),
+        (make_net(activation="gelu"), 1),
+        (make_net(trains=True), 1),
+        (make_net(torch.nn.LayerNorm, "relu"), 0),
+    ],
+    ids=["a norm with weights around 0", "another gate", "a norm that is trained", "neither"],
+)
+def test_what_computes_something_else_is_left_alone(net: Net, n_modules: int) -> None:
+    x = torch.randn(2, 5, 8)
+    wanted = net(x)
+    with lean_layers(net) as found:
+        assert found == n_modules
+        assert torch.equal(net(x), wanted)
+
+
+def test_less_is_kept_for_the_backward_pass() -> None:
+    net, x = make_net(), torch.randn(64, 8, requires_grad=True)
+
+    def kept() -> int:
+        own = {tensor.data_ptr() for tensor in net.parameters()}
+        sizes: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.data_ptr() not in own:
+                sizes[tensor.data_ptr()] = tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            out = net(x)
+        del out
+        return sum(sizes.values())
+
+    before = kept()
+    with lean_layers(net):
+        assert kept() < before
+
+
+@pytest.mark.usefixtures("tiny_home")
+def test_an_adapter_with_dropout_does_not_hide_the_layers() -> None:
+    model, _ = load_tiny()
+    fresh = create_adapter(model, "one", RECIPE.model_copy(update={"dropout": 0.5}), seed=0)
+    fresh.model.train()
+    with lean_layers(fresh.model) as n_modules:
+        assert n_modules == 3 * model.config.num_hidden_layers + 1
+        assert fresh.model.training

@@ -39,9 +39,11 @@ def test_output_and_gradients_are_torchs(n_queries: int, n_keys: int) -> None:
         assert torch.allclose(mine, theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize("kept", [0, 8, 512], ids=["weights computed again", "some", "weights kept"])
 @pytest.mark.parametrize("scores", [1, 2**20], ids=["row by row", "rows together"])
-def test_blocks_of_queries_add_up_to_the_whole(scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_queries_add_up_to_the_whole(scores: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.models.folded_attention.QUERIES", 4)
+    monkeypatch.setattr("workbench.models.folded_attention.KEPT", kept)
     monkeypatch.setattr("workbench.models.folded_attention.SCORES", scores)
     test_output_and_gradients_are_torchs(11, 14)
 

@@ -1,10 +1,10 @@
-"""Attention with a lean backward pass, for training on a CPU: nothing repeated, nothing kept, nothing for nobody.
+"""Attention with a lean backward pass, for training on a CPU: nothing repeated, little kept, nothing for nobody.
 
 Grouped queries are folded into the query axis, so keys and values are not copied once a head; the work is done in
-blocks of queries, each up to the last key that one of them sees (a causal mask hides half); a block's weights are
-computed again in the backward pass, so they need not be kept; keys that a caller calls frozen (`n_frozen`, the first
-ones: what the base has read) get no gradient computed. Torch's CPU kernel spent a quarter of a step in its backward
-pass, and repeating the keys cost as much again behind cached prefixes (docs/LOG.md). On a GPU torch's own
+blocks of queries, each up to the last key that one of them sees (a causal mask hides half); a block's weights, where
+keys are many, are computed again in the backward pass and not kept; keys that a caller calls frozen (`n_frozen`, the
+first ones: what the base has read) get no gradient computed. Torch's CPU kernel spent a quarter of a step in its
+backward pass, and repeating the keys cost as much again behind cached prefixes (docs/LOG.md). On a GPU torch's own
 kernels are used, but for one that is unsound.
 
 Source of the backward pass: Dao et al. 2022, FlashAttention, section 3.1, https://arxiv.org/abs/2205.14135
@@ -25,6 +25,7 @@ from transformers.masking_utils import sdpa_mask
 
 NAME = "workbench_folded"
 QUERIES = 128  # of a block
+KEPT = 512  # keys; a block that sees no more keeps its weights: up to a third more memory, a twentieth of the time
 SCORES = 2**20  # of a block, over all heads; more rows at once only where queries and keys are few
 # Not cuDNN's: behind a mask its backward pass gives NaN for some lengths on an H100, https://github.com/pytorch/pytorch/issues/196678
 SOUND = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -50,25 +51,27 @@ class _FoldedAttention(torch.autograd.Function):
         n_frozen: int,
     ) -> torch.Tensor:
         k, v = k.contiguous(), v.contiguous()
-        folded, hidden = _fold(q * scaling, k.shape[1]), _hide(mask, q.dtype)
+        folded = _fold(q * scaling, k.shape[1])
         out = torch.empty_like(folded)
-        blocks = _part(mask, n_heads=q.shape[1])
+        blocks, kept = _part(mask, n_heads=q.shape[1]), []
         for block in blocks:
-            weights = _weigh(block, folded, k, hidden)
+            weights = _weigh(block, folded, k, mask)
             _store(torch.bmm(weights, block.keys(v)), block.queries(out))
-        context.save_for_backward(folded, k, v, mask)
+            kept.append(weights if block.n_keys <= KEPT else None)
+        context.save_for_backward(folded, k, v, mask, *kept)
         context.scaling, context.n_frozen, context.blocks = scaling, n_frozen, blocks
         return _unfold(out)
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> Gradients:
-        folded, k, v, mask = context.saved_tensors
-        slope, hidden, first = _fold(upstream[0], k.shape[1]), _hide(mask, k.dtype), context.n_frozen
+        folded, k, v, mask, *kept = context.saved_tensors
+        slope, first = _fold(upstream[0], k.shape[1]), context.n_frozen
         into_q = torch.empty_like(folded)
         # Sums over the blocks of queries, so in float32.
         into_k, into_v = torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32)
-        for block in context.blocks:
-            weights, above = _weigh(block, folded, k, hidden), _flat(block.queries(slope))
+        for block, saved in zip(context.blocks, kept, strict=True):
+            weights = saved if saved is not None else _weigh(block, folded, k, mask)
+            above = _flat(block.queries(slope))
             into_weights = torch.bmm(above, block.keys(v).transpose(1, 2))
             into_scores = torch.ops.aten._softmax_backward_data(into_weights, weights, -1, weights.dtype)
             _store(torch.bmm(into_scores, block.keys(k)), block.queries(into_q))
@@ -131,23 +134,15 @@ def _store(result: torch.Tensor, part: torch.Tensor) -> None:
     part.copy_(result.view(part.shape))
 
 
-def _hide(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return what is added to the scores, shape (B, S, T). Half the least number: a sum must stay finite."""
-    hidden = torch.zeros(mask.shape, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min / 2)
-    return hidden[:, 0]
-
-
-def _weigh(block: _Block, folded: torch.Tensor, keys: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+def _weigh(block: _Block, folded: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return a block's attention weights, shape (b K, s G, t)."""
     queries = block.queries(folded)
     scores = torch.bmm(_flat(queries), block.keys(keys).transpose(1, 2))
-    scores.view(*queries.shape[:4], -1).add_(_seen_by(block, hidden))
+    seen = mask[block.first : block.last, 0, block.start : block.end, : block.n_keys]  # (b, s, t)
+    # Half the least number: a sum must stay finite. Added, since masked_fill with a mask to broadcast is slow.
+    hidden = torch.zeros(seen.shape, dtype=scores.dtype).masked_fill_(~seen, torch.finfo(scores.dtype).min / 2)
+    scores.view(*queries.shape[:4], -1).add_(hidden[:, None, :, None])
     return torch.softmax(scores, dim=-1)  # sums in float32 whatever the dtype
-
-
-def _seen_by(block: _Block, hidden: torch.Tensor) -> torch.Tensor:
-    """Return the block's part of (B, S, T), as (b, 1, s, 1, t)."""
-    return hidden[block.first : block.last, None, block.start : block.end, None, : block.n_keys]
 
 
 @contextmanager

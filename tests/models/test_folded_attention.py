@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.tiny import RECIPE, load_tiny, make_examples
-from workbench.models.folded_attention import _FoldedAttention, attends_folded, folded_attention
+from workbench.models.folded_attention import _attend, _FoldedAttention, attends_folded, folded_attention
 from workbench.models.lora_methods import create_adapter
 from workbench.models.prefix import PrefixStore
 from workbench.training.loss import CompletionLoss
@@ -105,6 +105,18 @@ def test_without_gradients_torchs_own_kernel_answers_to_the_bit() -> None:
         expected = model(input_ids=ids, attention_mask=mask).logits
         with folded_attention(model):
             assert torch.equal(model(input_ids=ids, attention_mask=mask).logits, expected)
+
+
+@pytest.mark.parametrize("rows_and_heads", [(1, 1), (2, 6)], ids=["one mask for all rows", "a mask for each head"])
+def test_masks_of_other_shapes_hide_what_they_should(rows_and_heads: tuple[int, int]) -> None:
+    (q, k, v), _ = make_inputs(7, 7)
+    mask = torch.rand(*rows_and_heads, 7, 7) > 0.5
+    mask[..., 0] = True  # no query that sees nothing
+    grouped = torch.nn.Module()
+    grouped.num_key_value_groups = 3  # type: ignore[assignment]  # as a model sets it
+    found, _ = _attend(grouped, q, k, v, mask, scaling=0.3)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=0.3, enable_gqa=True)
+    assert torch.allclose(found.transpose(1, 2), expected, atol=1e-5)
 
 
 @pytest.mark.gpu

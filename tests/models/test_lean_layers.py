@@ -1,6 +1,7 @@
 """Norms and gated MLPs in nodes of their own give the bits that Transformers' give, and stand aside elsewhere."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ import torch
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
-from tests.tiny import RECIPE, load_tiny
+from tests.tiny import RECIPE, load_tiny, make_job
 from workbench.models.lean_layers import lean_layers
 from workbench.models.lora_methods import create_adapter
+from workbench.training import train_adapter
+from workbench.training.updates import Updater
 
 
 class Net(torch.nn.Module):
@@ -65,6 +68,30 @@ def test_results_are_equal_to_the_bit_and_gradients_are_theirs(dtype: torch.dtyp
     assert type(net.norm) is LlamaRMSNorm and type(net.mlp) is LlamaMLP, "Transformers' own are back"
 
 
+class FlooredRMSNorm(LlamaRMSNorm):
+    """A norm of the same parts, another by its formula where the input is small alone."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        mean = hidden_states.pow(2).mean(-1, keepdim=True).clamp(min=self.variance_epsilon)
+        out: torch.Tensor = self.weight * (hidden_states * torch.rsqrt(mean))
+        return out
+
+
+class ClampedMLP(LlamaMLP):
+    """An MLP of the same parts, another by its formula where the gate is large alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate = self.act_fn(self.gate_proj(x).clamp(max=30.0))
+        out: torch.Tensor = self.down_proj(gate * self.up_proj(x))
+        return out
+
+
+def make_clamped() -> Net:
+    net = make_net()
+    net.mlp.__class__ = ClampedMLP
+    return net
+
+
 @pytest.mark.parametrize(
     ("net", "n_modules"),
     [
@@ -72,8 +99,10 @@ def test_results_are_equal_to_the_bit_and_gradients_are_theirs(dtype: torch.dtyp
         (make_net(activation="gelu"), 1),
         (make_net(trains=True), 1),
         (make_net(torch.nn.LayerNorm, "relu"), 0),
+        (make_net(FlooredRMSNorm), 1),
+        (make_clamped(), 1),
     ],
-    ids=["a norm with weights around 0", "another gate", "a norm that is trained", "neither"],
+    ids=["a norm with weights around 0", "another gate", "a norm that is trained", "neither", "a floor", "a clamp"],
 )
 def test_what_computes_something_else_is_left_alone(net: Net, n_modules: int) -> None:
     x = torch.randn(2, 5, 8)
@@ -113,3 +142,19 @@ def test_an_adapter_with_dropout_does_not_hide_the_layers() -> None:
     with lean_layers(fresh.model) as n_modules:
         assert n_modules == 3 * model.config.num_hidden_layers + 1
         assert fresh.model.training
+
+
+@pytest.mark.usefixtures("tiny_home")
+def test_a_training_runs_through_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = load_tiny()
+    seen: set[str] = set()
+    step = Updater.step
+
+    def watched(updater: Updater, batch: Any) -> dict[str, float]:
+        seen.update(type(module).__name__ for module in updater.loss.model.modules())
+        return step(updater, batch)
+
+    monkeypatch.setattr(Updater, "step", watched)
+    train_adapter(make_job(tokenizer, epochs=1), model, tmp_path, pad_id=0)
+    assert {"LeanLlamaRMSNorm", "LeanLlamaMLP"} <= seen
+    assert not any(type(module).__name__.startswith("Lean") for module in model.modules())

@@ -190,6 +190,7 @@ def _attend(  # noqa: PLR0917  (in the form that Transformers calls)
         not torch.is_grad_enabled()
         or attention_mask is None
         or attention_mask.dtype != torch.bool
+        or attention_mask.shape[1] != 1  # a mask for each head
         or dropout > 0.0
         or key.shape[-1] != value.shape[-1]
         or any(options.get(name) is not None for name in STRANGE)
@@ -198,5 +199,6 @@ def _attend(  # noqa: PLR0917  (in the form that Transformers calls)
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    out = _FoldedAttention.apply(query, key, value, attention_mask, scaling, n_frozen)  # type: ignore[no-untyped-call]
+    mask = attention_mask.expand(len(query), -1, -1, -1)  # one for all rows is as good
+    out = _FoldedAttention.apply(query, key, value, mask, scaling, n_frozen)  # type: ignore[no-untyped-call]
     return out.transpose(1, 2).contiguous(), None

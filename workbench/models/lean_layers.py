@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 MLP_PARTS = ("gate_proj", "up_proj", "down_proj")
+SIZES = (1e-3, 1.0, 100.0)  # of the probe's rows: so small that a norm's epsilon counts, so large that a clamp would
 
 
 class _RootMeanSquareNorm(torch.autograd.Function):
@@ -109,8 +110,9 @@ def _epsilon(module: Any) -> float | None:
 
 @torch.no_grad()
 def _same_result(module: Any, forward: Any, weight: torch.Tensor) -> bool:
-    """Whether both forwards give the same bits on an input as wide as the last axis of `weight`."""
-    x = torch.randn((1, 3, weight.shape[-1]), generator=torch.Generator().manual_seed(0)).to(weight.dtype)
+    """Whether both forwards give the same bits on inputs as wide as the last axis of `weight`, small and large ones."""
+    x = torch.randn((1, len(SIZES), weight.shape[-1]), generator=torch.Generator().manual_seed(0))
+    x = (x * torch.tensor(SIZES)[:, None]).to(weight.dtype)
     try:
         return torch.equal(module(x), forward(module, x))
     except (TypeError, AttributeError, RuntimeError):  # a forward of another form: not one of these

@@ -72,8 +72,9 @@ class FlooredRMSNorm(LlamaRMSNorm):
     """A norm of the same parts, another by its formula where the input is small alone."""
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        mean = hidden_states.pow(2).mean(-1, keepdim=True).clamp(min=self.variance_epsilon)
-        out: torch.Tensor = self.weight * (hidden_states * torch.rsqrt(mean))
+        wide = hidden_states.float()
+        mean = wide.pow(2).mean(-1, keepdim=True).clamp(min=self.variance_epsilon)
+        out: torch.Tensor = self.weight * (wide * torch.rsqrt(mean)).to(hidden_states.dtype)
         return out
 
 
@@ -99,13 +100,13 @@ def make_clamped() -> Net:
         (make_net(activation="gelu"), 1),
         (make_net(trains=True), 1),
         (make_net(torch.nn.LayerNorm, "relu"), 0),
-        (make_net(FlooredRMSNorm), 1),
+        (make_net(FlooredRMSNorm).bfloat16(), 1),
         (make_clamped(), 1),
     ],
     ids=["a norm with weights around 0", "another gate", "a norm that is trained", "neither", "a floor", "a clamp"],
 )
 def test_what_computes_something_else_is_left_alone(net: Net, n_modules: int) -> None:
-    x = torch.randn(2, 5, 8)
+    x = torch.randn(2, 5, 8).to(net.mlp.gate_proj.weight.dtype)
     wanted = net(x)
     with lean_layers(net) as found:
         assert found == n_modules

@@ -99,7 +99,7 @@ def make_rows(n: int = 4) -> list[Row]:
 
 def make_road(work: Path, **changes: Any) -> Road:
     ground = Ground(
-        "tiny-random-llama", find_model("tiny-random-llama", kind="generator").folder, "cpu", "float32", work
+        "tiny-random-llama", find_model("tiny-random-llama", kind="generator").folder, "cpu", "float32", "none", work
     )
     return lay_out(make_rows(), RECIPE, ground, epochs=2, seed=3, **changes)
 

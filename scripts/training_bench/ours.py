@@ -27,7 +27,9 @@ class Ours:
         """Load the model."""
         self.task = task
         self.installed = find_model(task.model, kind="generator")
-        self.model, tokenizer = load_generator(self.installed, device=task.device, dtype=getattr(torch, task.dtype))
+        self.model, tokenizer = load_generator(
+            self.installed, device=task.device, dtype=getattr(torch, task.dtype), quantize=task.quantize
+        )
         assert isinstance(tokenizer.eos_token_id, int)
         self.pad_id = tokenizer.eos_token_id
         self.job = TrainingJob(
@@ -84,6 +86,7 @@ def make_recipe(task: Task) -> RecipeConfig:
         batch_size=task.batch_size,
         micro_batch_size=task.batch_size,
         acts_from="question" if task.setting == "question" else "prompt",
+        compile=task.compile,
         evaluations=1,
         keep="last",
     )

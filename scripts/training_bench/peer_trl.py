@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, TrainerCallback
 from trl import SFTConfig, SFTTrainer  # type: ignore[import-not-found, unused-ignore]
 
 from training_bench.child import read_clock
@@ -40,7 +40,9 @@ class Trl:
     def __init__(self, task: Task, rows: list[Row]) -> None:
         """Load the model and lay the rows out in the order of all epochs: TRL takes them as they come."""
         self.task, self.clock = task, Clock(task.device)
-        model = AutoModelForCausalLM.from_pretrained(task.model_folder, dtype=getattr(torch, task.dtype))
+        model = AutoModelForCausalLM.from_pretrained(
+            task.model_folder, dtype=getattr(torch, task.dtype), **quantized(task)
+        )
         laid_out = [rows[index] for batch in task.order for index in batch]
         columns = {
             "input_ids": [row.token_ids for row in laid_out],
@@ -88,6 +90,19 @@ class Scheduled(SFTTrainer):  # type: ignore[misc, unused-ignore]
         peak, rates = self.args.learning_rate, self.rates
         self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: rates[min(step, len(rates) - 1)] / peak)
         return self.lr_scheduler
+
+
+def quantized(task: Task) -> dict[str, Any]:
+    """Return the options that load the base in 4 bits as ours does; none for a base that is not quantized."""
+    if task.quantize == "none":
+        return {}
+    four_bits = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type=task.quantize,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, task.dtype),
+    )
+    return {"quantization_config": four_bits, "device_map": {"": task.device}}
 
 
 def make_arguments(task: Task) -> SFTConfig:

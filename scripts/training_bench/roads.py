@@ -14,6 +14,8 @@ from workbench.config import RecipeConfig
 from workbench.training.batches import learning_rate_at, order_epoch
 from workbench.types import TrainingExample
 
+TOLD = ("batch_size", "r", "alpha", "epochs", "dtype", "quantize", "compile", "device")
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -23,6 +25,7 @@ class Ground:
     model_folder: Path
     device: str
     dtype: str
+    quantize: str  # "none" | "nf4"
     work: Path  # rows are written here
 
 
@@ -65,7 +68,7 @@ class Road:
             "prefix_tokens_a_row": mean(row.n_prefix for row in self.rows),
             "distinct_prefixes": len(prefixes),
             "steps": len(self.task.order),
-        } | {name: getattr(self.task, name) for name in ("batch_size", "r", "alpha", "epochs", "dtype", "device")}
+        } | {name: getattr(self.task, name) for name in TOLD}
 
 
 def lay_out(
@@ -105,6 +108,8 @@ def lay_out(
         seed=seed,
         device=ground.device,
         dtype=ground.dtype,
+        quantize=ground.quantize,
+        compile=recipe.compile,
         held_out=bool(held_out),
     )
     return Road(rows, task)

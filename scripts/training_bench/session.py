@@ -66,7 +66,8 @@ class Session:
         device, dtype = choose_device_and_dtype(models)
         folder = find_model(models.generator, kind="generator").folder
         self.n_warm = WARM[device]
-        self.ground = Ground(models.generator, folder, device, str(dtype).removeprefix("torch."), work)
+        kind = str(dtype).removeprefix("torch.")
+        self.ground = Ground(models.generator, folder, device, kind, models.quantize, work)
 
     @property
     def peers(self) -> list[tuple[str, str]]:

@@ -38,6 +38,8 @@ class Task:
     seed: int
     device: str
     dtype: str  # "float32" | "bfloat16"
+    quantize: str = "none"  # | "nf4": QLoRA
+    compile: bool = False  # ours: `training.compile`
     held_out: bool = False  # score the held-out rows of `rows` at the end
 
 

@@ -51,6 +51,40 @@ def test_output_and_gradients_are_pefts() -> None:
     assert torch.equal(model(x), wanted), "PEFT's own forward is back"
 
 
+@pytest.mark.gpu
+def test_over_four_bits_output_and_gradients_are_pefts() -> None:
+    layers = pytest.importorskip("bitsandbytes").nn
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(128, 64), torch.nn.SiLU(), torch.nn.Linear(64, 128, bias=False))
+    for place in (0, 2):
+        plain = net[place]
+        net[place] = layers.Linear4bit(
+            plain.in_features, plain.out_features, bias=plain.bias is not None, compute_dtype=torch.float32
+        )
+        net[place].load_state_dict(plain.state_dict())
+    net.is_loaded_in_4bit = True  # type: ignore[assignment]  # as Transformers marks a model; PEFT asks for it
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = LoraConfig(r=3, lora_alpha=6, target_modules=["0", "2"])
+    model = get_peft_model(net.to(device).requires_grad_(False), config, adapter_name="one").train()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    x = torch.randn(2, 7, 128, device=device, requires_grad=True)
+    wanted, expected = model(x), gradients(model, x)
+    into_x, x.grad = x.grad, None
+    with fused_lora(model, "one") as n_layers:
+        assert n_layers == 2
+        assert torch.allclose(model(x), wanted, atol=1e-4)
+        found = gradients(model, x)
+    assert x.grad is not None
+    assert torch.allclose(x.grad, into_x, atol=1e-3, rtol=1e-3)
+    assert set(found) == set(expected) and len(found) == 4
+    for name, gradient in found.items():
+        assert torch.allclose(gradient, expected[name], atol=1e-3, rtol=1e-3), name
+    assert torch.equal(model(x), wanted), "PEFT's own forward is back"
+
+
 def test_the_backward_pass_is_the_derivative() -> None:
     x, down, up = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ([2, 3, 6], [2, 6], [4, 2]))
     weight, bias = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, dtype=torch.float64)

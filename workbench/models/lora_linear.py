@@ -4,7 +4,8 @@ PEFT adds a float32 adapter to a bfloat16 base by widening the input and the out
 the wide copies. Here the two small matrices are rounded to the base's dtype for the products (what autocast does), and
 all that is kept for the backward pass is the input, which the base's neighbours share, and its r projections.
 
-Only plain LoRA without dropout over a frozen torch.nn.Linear is replaced; every other layer stays PEFT's.
+Only plain LoRA without dropout over a frozen torch.nn.Linear, or over bitsandbytes' in 4 bits (QLoRA), is replaced;
+every other layer stays PEFT's.
 Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685; peft 0.21.2, tuners/lora/layer.py, Linear.forward.
 """
 
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
+from peft.import_utils import is_bnb_4bit_available
 from peft.tuners.lora.layer import Linear
 
-Gradients = tuple[torch.Tensor | None, None, None, torch.Tensor | None, torch.Tensor | None, None]
+Gradients = tuple[torch.Tensor | None, ...]
 
 
 class _LoraLinear(torch.autograd.Function):
@@ -44,30 +47,86 @@ class _LoraLinear(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> Gradients:
         rows, projected, weight, a, b = context.saved_tensors
-        slope = upstream[0].reshape(-1, upstream[0].shape[-1])  # (N, O)
-        through = slope @ b  # (N, r)
-        into_x = (slope @ weight).addmm_(through, a).view(context.shape) if context.needs_input_grad[0] else None
-        into_down = (through.T @ rows).to(context.kept_as)
-        into_up = (slope.T @ projected).to(context.kept_as) * context.scaling
+        into_x, into_down, into_up = _lora_gradients(
+            context, upstream[0], rows, projected, weight if context.needs_input_grad[0] else None, a, b
+        )
         return into_x, None, None, into_down, into_up, None
 
 
-class _FusedLinear(Linear):
-    """PEFT's layer while it computes adapter `fused_adapter` as one node."""
+class _QuantizedLoraLinear(torch.autograd.Function):
+    """The same over a base in 4 bits, whose own kernel multiplies forward; backward its weights are unpacked again."""
 
-    fused_adapter: str
-
-    def forward(self, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
-        """Return the layer's output, shape (..., O)."""
-        name = self.fused_adapter
-        if self.disable_adapters or self.merged or args or options or list(self.active_adapters) != [name]:
-            return super().forward(x, *args, **options)
-        base = self.base_layer
-        result = _LoraLinear.apply(  # type: ignore[no-untyped-call]
-            x, base.weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
-        )
-        assert isinstance(result, torch.Tensor)
+    @staticmethod
+    def forward(  # noqa: PLR0917  (autograd takes no keywords)
+        context: Any, x: torch.Tensor, base: Any, down: torch.Tensor, up: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        rows = x.reshape(-1, x.shape[-1])  # (N, I)
+        a, b = down.to(x.dtype), (up * scaling).to(x.dtype)
+        projected = rows @ a.T  # (N, r)
+        out = base(rows).addmm_(projected, b.T)  # (N, O)
+        context.save_for_backward(rows, projected, a, b)
+        context.base, context.scaling, context.shape, context.kept_as = base, scaling, x.shape, down.dtype
+        result: torch.Tensor = out.view(*x.shape[:-1], -1)
         return result
+
+    @staticmethod
+    def backward(context: Any, *upstream: torch.Tensor) -> Gradients:
+        rows, projected, a, b = context.saved_tensors
+        weight = _unpack(context.base.weight, rows.dtype) if context.needs_input_grad[0] else None
+        into_x, into_down, into_up = _lora_gradients(context, upstream[0], rows, projected, weight, a, b)
+        return into_x, None, into_down, into_up, None
+
+
+def _lora_gradients(  # noqa: PLR0917
+    context: Any,
+    upstream: torch.Tensor,
+    rows: torch.Tensor,
+    projected: torch.Tensor,
+    weight: torch.Tensor | None,
+    a: torch.Tensor,
+    b: torch.Tensor,
+) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:
+    """Return the gradients of x (none without `weight`), A and B."""
+    slope = upstream.reshape(-1, upstream.shape[-1])  # (N, O)
+    through = slope @ b  # (N, r)
+    into_x = None if weight is None else (slope @ weight).addmm_(through, a).view(context.shape)
+    into_down = (through.T @ rows).to(context.kept_as)
+    into_up = (slope.T @ projected).to(context.kept_as) * context.scaling
+    return into_x, into_down, into_up
+
+
+def _unpack(weight: Any, dtype: torch.dtype) -> torch.Tensor:
+    """Return a bitsandbytes weight as numbers, shape (O, I)."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    unpacked: torch.Tensor = dequantize_4bit(weight.data, weight.quant_state)
+    return unpacked.to(dtype)
+
+
+def _forward(module: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+    """Return the layer's output, shape (..., O): PEFT's own wherever it is not `fused_adapter` alone that acts."""
+    name = module.fused_adapter
+    if module.disable_adapters or module.merged or args or options or list(module.active_adapters) != [name]:
+        result = module.peft_class.forward(module, x, *args, **options)
+    else:
+        base, a, b, scaling = (
+            module.base_layer,
+            module.lora_A[name].weight,
+            module.lora_B[name].weight,
+            module.scaling[name],
+        )
+        if isinstance(module, Linear):
+            result = _LoraLinear.apply(x, base.weight, base.bias, a, b, scaling)  # type: ignore[no-untyped-call]
+        else:
+            result = _QuantizedLoraLinear.apply(x, base, a, b, scaling)  # type: ignore[no-untyped-call]
+    assert isinstance(result, torch.Tensor)
+    return result
+
+
+@cache
+def _fused_class(kind: Any) -> Any:
+    # By class, not by a forward of each module's own: torch.compile takes layers of equal classes for equal.
+    return type(f"Fused{kind.__name__}", (kind,), {"forward": _forward, "peft_class": kind})
 
 
 @contextmanager
@@ -78,24 +137,34 @@ def fused_lora(model: Any, name: str) -> Iterator[int]:
     """
     replaced = [module for module in model.modules() if _replaceable(module, name)]
     for module in replaced:
-        # By class, not by a forward of its own: torch.compile takes layers of equal classes for equal.
-        module.__class__, module.fused_adapter = _FusedLinear, name
+        kind: Any = type(module)
+        module.__class__, module.fused_adapter = _fused_class(kind), name
     try:
         yield len(replaced)
     finally:
         for module in replaced:
-            module.__class__ = Linear
+            module.__class__ = module.peft_class
             del module.fused_adapter
 
 
 def _replaceable(module: Any, name: str) -> bool:
     return (
-        type(module) is Linear
+        (type(module), type(getattr(module, "base_layer", None))) in _known_pairs()
         and name in module.lora_A
         and name not in module.lora_variant
         and isinstance(module.lora_dropout[name], torch.nn.Identity)
-        and type(module.base_layer) is torch.nn.Linear
         and not module.base_layer.weight.requires_grad
         and module.lora_A[name].bias is None
         and module.lora_B[name].bias is None
     )
+
+
+def _known_pairs() -> list[tuple[type, type]]:
+    """Return PEFT's layers that can be replaced, each with the layer of the base it stands over."""
+    known: list[tuple[type, type]] = [(Linear, torch.nn.Linear)]
+    if is_bnb_4bit_available():
+        from bitsandbytes.nn import Linear4bit as Base4bit
+        from peft.tuners.lora.bnb import Linear4bit
+
+        known.append((Linear4bit, Base4bit))
+    return known

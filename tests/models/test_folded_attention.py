@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.tiny import RECIPE, load_tiny, make_examples
-from workbench.models.folded_attention import _attend, _FoldedAttention, attends_folded, folded_attention
+from workbench.models.folded_attention import _attend, _FoldedAttention, _part, attends_folded, folded_attention
 from workbench.models.lora_methods import create_adapter
 from workbench.models.prefix import PrefixStore
 from workbench.training.loss import CompletionLoss
@@ -46,6 +46,27 @@ def test_blocks_of_queries_add_up_to_the_whole(scores: int, kept: int, monkeypat
     monkeypatch.setattr("workbench.models.folded_attention.KEPT", kept)
     monkeypatch.setattr("workbench.models.folded_attention.SCORES", scores)
     test_output_and_gradients_are_torchs(11, 14)
+
+
+@pytest.mark.parametrize("n_frozen", [0, 2])
+def test_keys_that_no_query_of_a_block_sees_are_left_out(n_frozen: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.models.folded_attention.QUERIES", 4)
+    (q, k, v), _ = make_inputs(12, 12)
+    row = torch.tensor([-1, -1, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2])  # rows laid flat behind two tokens that all see
+    mask = ((row[:, None] == row) | (row == -1)).tril().expand(2, 1, -1, -1)
+    blocks = _part(mask, n_heads=6, n_frozen=n_frozen)
+    seen = [block.keys(k).shape[1] for block in blocks if block.first == 0]
+    assert seen == ([4, 8, 12] if n_frozen else [4, 8, 7])
+    apply: Any = _FoldedAttention.apply
+    found = apply(q, k, v, mask, 0.3, n_frozen)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=0.3, enable_gqa=True)
+    assert torch.allclose(found, expected, atol=1e-5)
+    upstream = torch.randn_like(found)
+    mine = torch.autograd.grad(found, (q, k, v), upstream)
+    theirs = torch.autograd.grad(expected, (q, k, v), upstream)
+    assert torch.allclose(mine[0], theirs[0], atol=1e-5)
+    for one, other in zip(mine[1:], theirs[1:], strict=True):
+        assert torch.allclose(one[:, :, n_frozen:], other[:, :, n_frozen:], atol=1e-5)
 
 
 def test_a_query_that_sees_nothing_leaves_all_finite() -> None:

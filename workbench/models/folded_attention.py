@@ -26,6 +26,7 @@ from transformers.masking_utils import sdpa_mask
 NAME = "workbench_folded"
 QUERIES = 128  # of a block
 KEPT = 512  # keys; a block that sees no more keeps its weights: up to a third more memory, a twentieth of the time
+SPARSE = 0.9  # a block that sees a smaller share of the keys before its last one takes these out
 SCORES = 2**20  # of a block, over all heads; more rows at once only where queries and keys are few
 # Not cuDNN's: behind a mask its backward pass gives NaN for some lengths on an H100, https://github.com/pytorch/pytorch/issues/196678
 SOUND = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -53,11 +54,11 @@ class _FoldedAttention(torch.autograd.Function):
         k, v = k.contiguous(), v.contiguous()
         folded = _fold(q * scaling, k.shape[1])
         out = torch.empty_like(folded)
-        blocks, kept = _part(mask, n_heads=q.shape[1]), []
+        blocks, kept = _part(mask, n_heads=q.shape[1], n_frozen=n_frozen), []
         for block in blocks:
             weights = _weigh(block, folded, k, mask)
             _store(torch.bmm(weights, block.keys(v)), block.queries(out))
-            kept.append(weights if block.n_keys <= KEPT else None)
+            kept.append(weights if weights.shape[-1] <= KEPT else None)
         context.save_for_backward(folded, k, v, mask, *kept)
         context.scaling, context.n_frozen, context.blocks = scaling, n_frozen, blocks
         return _unfold(out)
@@ -77,40 +78,56 @@ class _FoldedAttention(torch.autograd.Function):
             _store(torch.bmm(into_scores, block.keys(k)), block.queries(into_q))
             if block.n_keys > first:
                 below = into_scores[:, :, first:].transpose(1, 2)
-                block.keys(into_k)[:, first:] += torch.bmm(below, _flat(block.queries(folded)))
-                block.keys(into_v)[:, first:] += torch.bmm(weights[:, :, first:].transpose(1, 2), above)
+                block.add(into_k, torch.bmm(below, _flat(block.queries(folded))), first=first)
+                block.add(into_v, torch.bmm(weights[:, :, first:].transpose(1, 2), above), first=first)
         return _unfold(into_q.mul_(context.scaling)), into_k.to(k.dtype), into_v.to(v.dtype), None, None, None
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Some rows' queries `start` to `end`, none of which sees a key from `n_keys` on."""
+    """Some rows' queries `start` to `end`; none of them sees a key from `n_keys` on, or one that is not in `places`."""
 
     first: int
     last: int
     start: int
     end: int
     n_keys: int
+    places: torch.Tensor | None  # shape (t,); None: all before `n_keys`
 
     def queries(self, folded: torch.Tensor) -> torch.Tensor:
         """Return the block's part of (B, K, S, G, D)."""
         return folded[self.first : self.last, :, self.start : self.end]
 
     def keys(self, states: torch.Tensor) -> torch.Tensor:
-        """Return what the block sees of keys or values (B, K, T, D): a view, shape (b K, t, D)."""
-        return states[self.first : self.last].flatten(0, 1)[:, : self.n_keys]
+        """Return what the block sees of keys or values (B, K, T, D), shape (b K, t, D)."""
+        rows = states[self.first : self.last].flatten(0, 1)
+        return rows[:, : self.n_keys] if self.places is None else rows.index_select(1, self.places)
+
+    def mask(self, whole: torch.Tensor) -> torch.Tensor:
+        """Return the block's part of (B, 1, S, T), shape (b, s, t)."""
+        part = whole[self.first : self.last, 0, self.start : self.end]
+        return part[..., : self.n_keys] if self.places is None else part.index_select(-1, self.places)
+
+    def add(self, sums: torch.Tensor, part: torch.Tensor, *, first: int) -> None:
+        """Add what the block has for its keys from `first` on, shape (b K, t - first, D), to (B, K, T, D)."""
+        rows = sums[self.first : self.last].flatten(0, 1)
+        if self.places is None:
+            rows[:, first : self.n_keys] += part
+        else:
+            rows.index_add_(1, self.places, part.to(sums.dtype))
 
 
-def _part(mask: torch.Tensor, *, n_heads: int) -> list[_Block]:
+def _part(mask: torch.Tensor, *, n_heads: int, n_frozen: int) -> list[_Block]:
     """Part rows and queries into blocks whose scores stay in a core's cache."""
     n_rows, _, n_queries, n_keys = mask.shape
     together = max(1, SCORES // (n_heads * min(n_queries, QUERIES) * n_keys))
     blocks = []
     for first in range(0, n_rows, together):
         for start in range(0, n_queries, QUERIES):
-            seen = mask[first : first + together, 0, start : start + QUERIES].flatten(0, 1).any(dim=0).nonzero()
+            seen = mask[first : first + together, 0, start : start + QUERIES].flatten(0, 1).any(dim=0).nonzero()[:, 0]
             n_seen = int(seen[-1]) + 1 if len(seen) else 1
-            blocks.append(_Block(first, first + together, start, start + QUERIES, n_seen))
+            picked = seen if len(seen) < SPARSE * n_seen and not n_frozen else None
+            blocks.append(_Block(first, first + together, start, start + QUERIES, n_seen, picked))
     return blocks
 
 
@@ -138,7 +155,7 @@ def _weigh(block: _Block, folded: torch.Tensor, keys: torch.Tensor, mask: torch.
     """Return a block's attention weights, shape (b K, s G, t)."""
     queries = block.queries(folded)
     scores = torch.bmm(_flat(queries), block.keys(keys).transpose(1, 2))
-    seen = mask[block.first : block.last, 0, block.start : block.end, : block.n_keys]  # (b, s, t)
+    seen = block.mask(mask)  # (b, s, t)
     # Half the least number: a sum must stay finite. Added, since masked_fill with a mask to broadcast is slow.
     hidden = torch.zeros(seen.shape, dtype=scores.dtype).masked_fill_(~seen, torch.finfo(scores.dtype).min / 2)
     scores.view(*queries.shape[:4], -1).add_(hidden[:, None, :, None])

@@ -10,12 +10,19 @@ from typing import Any
 
 import torch
 
-CHUNK_BYTES = 64 * 2**20  # of float32 logits; larger chunks were no faster on the machines measured
+# Of a chunk's float32 logits. On two cores 85 tokens of a vocabulary of 49k at once were as fast as 341, and 42 were
+# 15 % slower.
+CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 64 * 2**20}
 
 
-def chunk_tokens(vocabulary: int) -> int:
+def chunk_tokens(vocabulary: int, device: torch.device) -> int:
     """Return how many tokens' logits fit one chunk; at least one."""
-    return max(1, CHUNK_BYTES // (4 * vocabulary))
+    return max(1, CHUNK_BYTES.get(device.type, CHUNK_BYTES["cuda"]) // (4 * vocabulary))
+
+
+def chunk_bytes(n_targets: int, vocabulary: int, device: torch.device, dtype: torch.dtype) -> int:
+    """Return what the largest chunk of `n_targets` takes at its most: logits in float32, and once in `dtype`."""
+    return min(n_targets, chunk_tokens(vocabulary, device)) * vocabulary * (4 + dtype.itemsize)
 
 
 class _FusedCrossEntropy(torch.autograd.Function):
@@ -25,15 +32,14 @@ class _FusedCrossEntropy(torch.autograd.Function):
     ) -> torch.Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if context.needs_input_grad[0] else None
-        size = chunk_tokens(weight.shape[0])
+        size = chunk_tokens(weight.shape[0], hidden.device)
         for start in range(0, hidden.shape[0], size):
             part, wanted = hidden[start : start + size], targets[start : start + size]
             logits = torch.nn.functional.linear(part, weight, bias).float()  # (chunk, V)
-            total += torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
+            total += _sum_losses(logits, wanted)
             if gradient is not None:
-                slope = torch.softmax(logits, dim=-1)
-                slope[torch.arange(len(wanted), device=slope.device), wanted] -= 1.0
-                gradient[start : start + size] = slope.to(weight.dtype) @ weight
+                logits[torch.arange(len(wanted), device=logits.device), wanted] -= 1.0
+                gradient[start : start + size] = logits.to(weight.dtype) @ weight
         context.save_for_backward(gradient)
         return total
 
@@ -41,6 +47,15 @@ class _FusedCrossEntropy(torch.autograd.Function):
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None, None]:
         (gradient,) = context.saved_tensors
         return None if gradient is None else gradient * upstream[0].to(gradient.dtype), None, None, None
+
+
+def _sum_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the summed cross-entropy of a chunk; `logits` (chunk, V) are probabilities afterwards: no copy is made."""
+    aimed = logits.gather(-1, targets[:, None])
+    most = logits.amax(dim=-1, keepdim=True)
+    sums = logits.sub_(most).exp_().sum(dim=-1, keepdim=True)
+    logits.div_(sums)
+    return (sums.log() + (most - aimed)).sum()
 
 
 def summed_cross_entropy(hidden: torch.Tensor, layer: Any, targets: torch.Tensor) -> torch.Tensor:
@@ -59,7 +74,7 @@ def summed_cross_entropy(hidden: torch.Tensor, layer: Any, targets: torch.Tensor
 @torch.no_grad()
 def token_losses(hidden: torch.Tensor, layer: Any, targets: torch.Tensor) -> torch.Tensor:
     """Return the cross-entropy of each target in nats: shape (N,), float32, on the CPU. Memory as above."""
-    size = chunk_tokens(layer.weight.shape[0])
+    size = chunk_tokens(layer.weight.shape[0], hidden.device)
     parts = [
         torch.nn.functional.cross_entropy(
             layer(hidden[start : start + size]).float(), targets[start : start + size], reduction="none"

@@ -10,8 +10,10 @@ from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
 from tests.tiny import RECIPE, load_tiny, make_job
-from workbench.models.lean_layers import lean_layers
+from workbench.models.lean_layers import last_mlp_at, lean_layers
+from workbench.models.lora_linear import fused_lora
 from workbench.models.lora_methods import create_adapter
+from workbench.models.prefix import decoder
 from workbench.training import train_adapter
 from workbench.training.updates import Updater
 
@@ -159,3 +161,68 @@ def test_a_training_runs_through_them(tmp_path: Path, monkeypatch: pytest.Monkey
     train_adapter(make_job(tokenizer, epochs=1), model, tmp_path, pad_id=0)
     assert {"LeanLlamaRMSNorm", "LeanLlamaMLP"} <= seen
     assert not any(type(module).__name__.startswith("Lean") for module in model.modules())
+
+
+def make_adapted() -> tuple[Any, Any]:
+    """The random model under a LoRA adapter that does something, and rows of token ids."""
+    model, _ = load_tiny()
+    fresh = create_adapter(model, "one", RECIPE.model_copy(update={"dropout": 0.0}), seed=0)
+    for name, parameter in fresh.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
+    return fresh.model, torch.tensor([[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]])
+
+
+def states_and_gradients(model: Any, ids: torch.Tensor, places: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    model.zero_grad()
+    states = decoder(model)(input_ids=ids, use_cache=False).last_hidden_state.flatten(0, 1)[places]
+    states.square().sum().backward()
+    return states.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.usefixtures("tiny_home")
+def test_behind_a_gated_mlp_lora_learns_what_it_learns_there() -> None:
+    model, ids = make_adapted()
+    wanted, expected = states_and_gradients(model, ids, slice(None))
+    with fused_lora(model, "one"), lean_layers(model):
+        found, gradients = states_and_gradients(model, ids, slice(None))
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert set(gradients) == set(expected) and any("down_proj" in name for name in expected)
+    for name, gradient in gradients.items():
+        assert torch.allclose(gradient, expected[name], atol=1e-4, rtol=1e-3), name
+
+
+@pytest.mark.usefixtures("tiny_home")
+def test_the_last_mlp_computes_the_tokens_asked_for_and_no_other() -> None:
+    model, ids = make_adapted()
+    places = torch.tensor([2, 4, 8])
+    widths: list[int] = []
+    with fused_lora(model, "one"), lean_layers(model):
+        last = decoder(model).layers[-1].mlp
+        last.gate_proj.register_forward_hook(lambda module, inputs, output: widths.append(output[..., 0].numel()))
+        wanted, expected = states_and_gradients(model, ids, places)
+        with last_mlp_at(model, places, ids.shape):
+            found, gradients = states_and_gradients(model, ids, places)
+        with last_mlp_at(model, places, (5, 2)):  # tokens of another shape are not what it was told about
+            states_and_gradients(model, ids, places)
+        with last_mlp_at(model, None), torch.no_grad():
+            decoder(model)(input_ids=ids, use_cache=False)
+    assert widths == [10, 3, 10]
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert set(gradients) == set(expected)
+    for name, gradient in gradients.items():
+        assert torch.allclose(gradient, expected[name], atol=1e-4, rtol=1e-3), name
+
+
+@pytest.mark.usefixtures("tiny_home")
+@pytest.mark.parametrize("why", ["the layers are sealed", "tokens are mixed after it"])
+def test_the_last_mlp_computes_every_token_where(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = make_adapted()
+    if why == "tokens are mixed after it":
+        norm = decoder(model).norm
+        kept = norm.forward
+        monkeypatch.setattr(norm, "forward", lambda states: kept(states + states.mean(dim=1, keepdim=True)))
+    with lean_layers(model, sealed=why == "the layers are sealed"):
+        whole = decoder(model)(input_ids=ids, use_cache=False).last_hidden_state
+        with last_mlp_at(model, torch.tensor([2]), ids.shape):
+            assert torch.equal(decoder(model)(input_ids=ids, use_cache=False).last_hidden_state, whole)

@@ -5,9 +5,12 @@ import torch
 
 from tests.tiny import RECIPE, load_tiny, make_examples
 from workbench.errors import TrainingError
+from workbench.models.lean_layers import lean_layers
 from workbench.models.lora_methods import create_adapter
 from workbench.models.prefix import PrefixStore, compute_prefix
+from workbench.training import cross_entropy
 from workbench.training.loss import CompletionLoss, check_logits, count_loss_tokens
+from workbench.types import TrainingExample
 
 pytestmark = pytest.mark.usefixtures("tiny_home")
 
@@ -68,6 +71,47 @@ def test_gradients_of_single_rows_add_up_to_the_batchs(acts_from: str) -> None:
     assert len(whole) == len(parameters)
     for one, other in zip(whole, single, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("padded", [False, True], ids=["flat where they fit", "padded"])
+@pytest.mark.parametrize("acts_from", ["question", "prompt"])
+def test_the_last_mlp_computes_only_what_predicts_a_loss_token(acts_from: str, padded: bool) -> None:
+    loss, examples = make_loss(acts_from)
+    loss.flat = not padded
+    last = loss.model.get_base_model().get_decoder().layers[-1].mlp
+    widths: list[int] = []
+    last.gate_proj.register_forward_hook(lambda module, inputs, output: widths.append(output[..., 0].numel()))
+
+    def measure(rows: list[TrainingExample]) -> tuple[float, list[torch.Tensor]]:
+        loss.zero_grad()
+        total = loss(rows)
+        total.backward()
+        grads = [parameter.grad.clone() for parameter in loss.parameters() if parameter.grad is not None]
+        return float(total.detach()), grads
+
+    for rows in (examples, examples[:1]):
+        expected, theirs = measure(rows)
+        with lean_layers(loss.model):
+            widths.clear()
+            found, mine = measure(rows)
+        assert widths == [count_loss_tokens(rows)]
+        assert found == pytest.approx(expected, rel=1e-5)
+        for one, other in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_logits_are_taken_in_chunks_and_overwritten_with_their_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", 3 * 4 * 11)  # three tokens of a vocabulary of 11
+    layer, targets = torch.nn.Linear(6, 11).requires_grad_(False), torch.randint(0, 11, (8,))
+    hidden = (40 * torch.randn(8, 6)).requires_grad_()  # logits that overflow where their largest is not taken off
+    expected = torch.nn.functional.cross_entropy(layer(hidden), targets, reduction="sum")
+    found = cross_entropy.summed_cross_entropy(hidden, layer, targets)
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    (mine,), (theirs,) = torch.autograd.grad(found, hidden), torch.autograd.grad(expected, hidden)
+    torch.testing.assert_close(mine, theirs)
+    assert float(cross_entropy.token_losses(hidden, layer, targets).sum()) == pytest.approx(float(found.detach()))
+    assert cross_entropy.chunk_bytes(8, 11, torch.device("cpu"), torch.bfloat16) == 3 * 11 * 6
 
 
 def test_prefixes_are_computed_once_over_epochs() -> None:

@@ -57,6 +57,13 @@ def test_checkpointing_keeps_little_and_makes_one_layer_again() -> None:
     assert inner.model.layers[0].gradient_checkpointing
 
 
+def test_several_micro_batches_leave_a_larger_heap() -> None:
+    loss, rows = make_loss(), make_examples(load_tiny()[1])[:2]
+    one, several = (plan_memory(loss, [rows], heaviest=rows, prefix_bytes=0, several=each) for each in (False, True))
+    assert replace(one, heap=several.heap, present=several.present) == several
+    assert one.activations < 4 * one.heap + 4 < several.heap * 2
+
+
 def test_counting_leaves_nothing_behind_and_changes_nothing() -> None:
     loss = make_loss()
     rows = make_examples(load_tiny()[1])

@@ -47,7 +47,7 @@ class _LoraLinear(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> Gradients:
         rows, projected, weight, a, b = context.saved_tensors
-        into_x, into_down, into_up = _lora_gradients(
+        into_x, into_down, into_up = lora_gradients(
             context, upstream[0], rows, projected, weight if context.needs_input_grad[0] else None, a, b
         )
         return into_x, None, None, into_down, into_up, None
@@ -73,11 +73,11 @@ class _QuantizedLoraLinear(torch.autograd.Function):
     def backward(context: Any, *upstream: torch.Tensor) -> Gradients:
         rows, projected, a, b = context.saved_tensors
         weight = _unpack(context.base.weight, rows.dtype) if context.needs_input_grad[0] else None
-        into_x, into_down, into_up = _lora_gradients(context, upstream[0], rows, projected, weight, a, b)
+        into_x, into_down, into_up = lora_gradients(context, upstream[0], rows, projected, weight, a, b)
         return into_x, None, into_down, into_up, None
 
 
-def _lora_gradients(  # noqa: PLR0917
+def lora_gradients(  # noqa: PLR0917
     context: Any,
     upstream: torch.Tensor,
     rows: torch.Tensor,
@@ -86,7 +86,7 @@ def _lora_gradients(  # noqa: PLR0917
     a: torch.Tensor,
     b: torch.Tensor,
 ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:
-    """Return the gradients of x (none without `weight`), A and B."""
+    """Return the gradients of x (none without `weight`), A and B; `context` has x's shape, A's dtype, the scaling."""
     slope = upstream.reshape(-1, upstream.shape[-1])  # (N, O)
     through = slope @ b  # (N, r)
     into_x = None if weight is None else (slope @ weight).addmm_(through, a).view(context.shape)
@@ -103,22 +103,24 @@ def _unpack(weight: Any, dtype: torch.dtype) -> torch.Tensor:
     return unpacked.to(dtype)
 
 
+def acting(module: Any) -> tuple[torch.Tensor, torch.Tensor, float] | None:
+    """Return A, B and the scaling of a layer that `fused_lora` computes; none where something else acts, or nothing."""
+    name = getattr(module, "fused_adapter", None)
+    if name is None or module.disable_adapters or module.merged or list(module.active_adapters) != [name]:
+        return None
+    return module.lora_A[name].weight, module.lora_B[name].weight, module.scaling[name]
+
+
 def _forward(module: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
     """Return the layer's output, shape (..., O): PEFT's own wherever it is not `fused_adapter` alone that acts."""
-    name = module.fused_adapter
-    if module.disable_adapters or module.merged or args or options or list(module.active_adapters) != [name]:
+    adapter = None if args or options else acting(module)
+    if adapter is None:
         result = module.peft_class.forward(module, x, *args, **options)
+    elif isinstance(module, Linear):
+        base = module.base_layer
+        result = _LoraLinear.apply(x, base.weight, base.bias, *adapter)  # type: ignore[no-untyped-call]
     else:
-        base, a, b, scaling = (
-            module.base_layer,
-            module.lora_A[name].weight,
-            module.lora_B[name].weight,
-            module.scaling[name],
-        )
-        if isinstance(module, Linear):
-            result = _LoraLinear.apply(x, base.weight, base.bias, a, b, scaling)  # type: ignore[no-untyped-call]
-        else:
-            result = _QuantizedLoraLinear.apply(x, base, a, b, scaling)  # type: ignore[no-untyped-call]
+        result = _QuantizedLoraLinear.apply(x, module.base_layer, *adapter)  # type: ignore[no-untyped-call]
     assert isinstance(result, torch.Tensor)
     return result
 

@@ -76,7 +76,7 @@ def train_adapter(
         with (
             fused_lora(fresh.model, job.name),
             folded_attention(fresh.model),
-            lean_layers(fresh.model),
+            lean_layers(fresh.model, sealed=job.recipe.compile or job.recipe.gradient_checkpointing),
             compiled_layers(fresh.model, wanted=job.recipe.compile),
         ):
             return _Training(job, fresh, folder, pad_id, tell).run()
@@ -167,8 +167,10 @@ class _Training:
         if not batches:
             return
         cache = recipe.prefix_cache_gib * 2**30
-        heaviest = find_heaviest(part for batch in batches for part in updater.split(batch))
-        plan = plan_memory(self.loss, batches, heaviest=heaviest, prefix_bytes=cache)
+        parts = [updater.split(batch) for batch in batches]
+        heaviest = find_heaviest(part for batch in parts for part in batch)
+        several = max(map(len, parts)) > 1
+        plan = plan_memory(self.loss, batches, heaviest=heaviest, prefix_bytes=cache, several=several)
         free, size = free_bytes(self.model.device), len(heaviest)
         if plan.heap and not plan.fits(free):
             return_freed_memory()

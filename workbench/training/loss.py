@@ -18,6 +18,7 @@ from transformers import DynamicCache
 from workbench.errors import TrainingError
 from workbench.models.adapters import adapter_active
 from workbench.models.folded_attention import attends_folded
+from workbench.models.lean_layers import last_mlp_at
 from workbench.models.prefix import Prefix, PrefixedBatch, PrefixStore, assemble_batch, compute_prefixes, decoder
 from workbench.training.cross_entropy import summed_cross_entropy, token_losses
 from workbench.training.flat import FlatBatch, fits_flat, lay_flat
@@ -59,11 +60,14 @@ class CompletionLoss(torch.nn.Module):
         if self.flat and self.lies_flat(examples):
             return self._flat_states(lay_flat(examples, n_shared, device=self.model.device))
         n_shared *= self._share_beginnings
-        if not n_shared and not any(example.n_prefix for example in examples):
-            hidden, padded = self._plain(examples), "right"  # (B, S, H)
-        else:
-            hidden, padded = self._shared(examples, n_shared) if n_shared else self._prefixed(examples), "left"
-        predicts, targets = _loss_positions(examples, longest=hidden.shape[1], padded=padded)
+        plain = not n_shared and not any(example.n_prefix for example in examples)
+        longest = max(len(example.token_ids) - (n_shared or example.n_prefix) for example in examples)
+        predicts, targets = _loss_positions(examples, longest=longest, padded="right" if plain else "left")
+        with last_mlp_at(self.model, predicts.flatten().nonzero()[:, 0], predicts.shape):
+            if plain:
+                hidden = self._plain(examples)  # (B, S, H)
+            else:
+                hidden = self._shared(examples, n_shared) if n_shared else self._prefixed(examples)
         return hidden[predicts.to(hidden.device)], targets.to(hidden.device)
 
     def lies_flat(self, examples: Sequence[TrainingExample]) -> bool:
@@ -72,9 +76,10 @@ class CompletionLoss(torch.nn.Module):
         return fits and not self._too_long_for_window(examples)
 
     def _flat_states(self, batch: FlatBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        hidden = decoder(self.model)(
-            input_ids=batch.input_ids, position_ids=batch.position_ids, attention_mask=batch.mask, use_cache=False
-        ).last_hidden_state  # (1, L, H)
+        with last_mlp_at(self.model, batch.predicts, batch.input_ids.shape):
+            hidden = decoder(self.model)(
+                input_ids=batch.input_ids, position_ids=batch.position_ids, attention_mask=batch.mask, use_cache=False
+            ).last_hidden_state  # (1, L, H)
         return hidden[0, batch.predicts], batch.targets
 
     def _too_long_for_window(self, examples: Sequence[TrainingExample]) -> bool:
@@ -108,7 +113,8 @@ class CompletionLoss(torch.nn.Module):
     def _shared(self, examples: Sequence[TrainingExample], n_shared: int) -> torch.Tensor:
         beginning = torch.tensor([examples[0].token_ids[:n_shared]], device=self.model.device)
         once: Any = DynamicCache()
-        decoder(self.model)(input_ids=beginning, past_key_values=once, use_cache=True)
+        with last_mlp_at(self.model, None):
+            decoder(self.model)(input_ids=beginning, past_key_values=once, use_cache=True)
         cache = DynamicCache()
         for number, layer in enumerate(once.layers):
             many = (len(examples), -1, -1, -1)
@@ -141,7 +147,7 @@ class CompletionLoss(torch.nn.Module):
     def _read(self, many: Sequence[tuple[int, ...]]) -> list[Prefix]:
         training = self.model.training
         self.model.eval()  # the frozen base reads as it will when it answers: a dropout of its own stays off
-        with adapter_active(self.model, None):
+        with adapter_active(self.model, None), last_mlp_at(self.model, None):
             prefixes = compute_prefixes(self.model, many)
         self.model.train(training)
         return prefixes

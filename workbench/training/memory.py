@@ -14,14 +14,16 @@ import psutil
 import torch
 
 from workbench.hardware import free_memory
-from workbench.training.cross_entropy import CHUNK_BYTES, chunk_tokens
+from workbench.training.cross_entropy import chunk_bytes
 from workbench.training.loss import CompletionLoss, count_loss_tokens
 from workbench.types import TrainingExample
 
 CHECKPOINTED = "gradient_checkpointing"  # the attribute by which Transformers' layers are told
 MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
 OPERATIONS_BYTES = 100 * 2**20  # operations that torch keeps compiled, at the bound that workbench/__init__.py sets
-HEAP_SHARE = 0.25  # of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md)
+# Of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md). Where a batch
+# takes several micro-batches, blocks fit the holes of rows of other lengths badly, and it grows over some 15 steps.
+HEAP_SHARE, HEAP_SHARE_OF_SEVERAL = 0.25, 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +60,28 @@ def plan_memory(
     *,
     heaviest: Sequence[TrainingExample],
     prefix_bytes: float,
+    several: bool = False,
 ) -> MemoryPlan:
     """Return the plan for `batches`.
 
     Args:
         heaviest: their heaviest micro-batch.
         prefix_bytes: most that the prefix cache may hold in memory.
+        several: a batch is held in several micro-batches, one after the other.
     """
+    share = HEAP_SHARE_OF_SEVERAL if several else HEAP_SHARE
     on_cpu = loss.model.device.type == "cpu"
     present = _present(loss.model.device)  # first: an allocator does not give back all that the counting takes
     trainable = sum(tensor.numel() * tensor.element_size() for tensor in loss.parameters() if tensor.requires_grad)
     activations = _activation_bytes(loss, heaviest)
-    n_targets = min(count_loss_tokens(heaviest), chunk_tokens(_vocabulary(loss.model)))
     return MemoryPlan(
         present=present,
         gradients=trainable,
         optimizer=2 * trainable,  # AdamW's two moments; fused, it makes nothing else
         activations=activations,
-        logits=2 * min(CHUNK_BYTES, n_targets * _vocabulary(loss.model) * 4),
+        logits=chunk_bytes(count_loss_tokens(heaviest), _vocabulary(loss.model), loss.model.device, loss.model.dtype),
         prefixes=int(min(prefix_bytes, _prefix_bytes(loss.model, batches))) + _padded_bytes(loss.model, heaviest),
-        heap=int(HEAP_SHARE * activations) if on_cpu else 0,
+        heap=int(share * activations) if on_cpu else 0,
         operations=OPERATIONS_BYTES if on_cpu else 0,
     )
 

@@ -144,7 +144,7 @@ def lean_layers(model: Any, *, sealed: bool = False) -> Iterator[int]:
         yield len(replaced)
     finally:
         if last is not None:
-            del last.trims
+            del last.trims, last.wanted
         for module, before in zip(replaced, kept, strict=True):
             module.__class__ = before
 

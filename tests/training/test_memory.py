@@ -59,9 +59,14 @@ def test_checkpointing_keeps_little_and_makes_one_layer_again() -> None:
 
 def test_several_micro_batches_leave_a_larger_heap() -> None:
     loss, rows = make_loss(), make_examples(load_tiny()[1])[:2]
-    one, several = (plan_memory(loss, [rows], heaviest=rows, prefix_bytes=0, several=each) for each in (False, True))
-    assert replace(one, heap=several.heap, present=several.present) == several
-    assert one.activations < 4 * one.heap + 4 < several.heap * 2
+    heaps = {
+        (n_steps, several): plan_memory(loss, [rows] * n_steps, heaviest=rows, prefix_bytes=0, several=several).heap
+        for n_steps in (1, 5, 15, 90)
+        for several in (False, True)
+    }
+    assert len({heaps[n_steps, False] for n_steps in (1, 5, 15, 90)}) == 1
+    assert heaps[1, False] < heaps[1, True] < heaps[5, True] < heaps[15, True] == heaps[90, True]
+    assert heaps[15, True] == pytest.approx(0.8 / 0.25 * heaps[1, False], rel=0.01)
 
 
 def test_counting_leaves_nothing_behind_and_changes_nothing() -> None:

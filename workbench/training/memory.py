@@ -22,8 +22,8 @@ CHECKPOINTED = "gradient_checkpointing"  # the attribute by which Transformers' 
 MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
 OPERATIONS_BYTES = 100 * 2**20  # operations that torch keeps compiled, at the bound that workbench/__init__.py sets
 # Of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md). Where a batch
-# takes several micro-batches, blocks fit the holes of rows of other lengths badly, and it grows over some 15 steps.
-HEAP_SHARE, HEAP_SHARE_OF_SEVERAL = 0.25, 0.8
+# takes several micro-batches, blocks fit the holes of rows of other lengths badly, and it grows to the larger share.
+HEAP_SHARE, HEAP_SHARE_OF_SEVERAL, GROWS_OVER_STEPS = 0.25, 0.8, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ def plan_memory(
         prefix_bytes: most that the prefix cache may hold in memory.
         several: a batch is held in several micro-batches, one after the other.
     """
-    share = HEAP_SHARE_OF_SEVERAL if several else HEAP_SHARE
+    grown = min(1.0, len(batches) / GROWS_OVER_STEPS) if several else 0.0
+    share = HEAP_SHARE + grown * (HEAP_SHARE_OF_SEVERAL - HEAP_SHARE)
     on_cpu = loss.model.device.type == "cpu"
     present = _present(loss.model.device)  # first: an allocator does not give back all that the counting takes
     trainable = sum(tensor.numel() * tensor.element_size() for tensor in loss.parameters() if tensor.requires_grad)

@@ -137,7 +137,8 @@ def fused_lora(model: Any, name: str) -> Iterator[int]:
 
     Whether the adapter is on, and which, stays PEFT's to say.
     """
-    replaced = [module for module in model.modules() if _replaceable(module, name)]
+    pairs = _known_pairs()
+    replaced = [module for module in model.modules() if _replaceable(module, name, pairs)]
     for module in replaced:
         kind: Any = type(module)
         module.__class__, module.fused_adapter = _fused_class(kind), name
@@ -149,9 +150,9 @@ def fused_lora(model: Any, name: str) -> Iterator[int]:
             del module.fused_adapter
 
 
-def _replaceable(module: Any, name: str) -> bool:
+def _replaceable(module: Any, name: str, pairs: list[tuple[type, type]]) -> bool:
     return (
-        (type(module), type(getattr(module, "base_layer", None))) in _known_pairs()
+        (type(module), type(getattr(module, "base_layer", None))) in pairs
         and name in module.lora_A
         and name not in module.lora_variant
         and isinstance(module.lora_dropout[name], torch.nn.Identity)

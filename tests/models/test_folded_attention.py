@@ -24,11 +24,17 @@ def make_inputs(n_queries: int, n_keys: int) -> tuple[list[torch.Tensor], torch.
     return [torch.randn(shape, requires_grad=True) for shape in shapes], mask
 
 
+def attend(*arguments: Any) -> torch.Tensor:
+    apply: Any = _FoldedAttention.apply
+    result: torch.Tensor = apply(*arguments)
+    assert result.is_contiguous()  # (B, S, H, D): the output projection takes it as it is
+    return result.transpose(1, 2)
+
+
 @pytest.mark.parametrize(("n_queries", "n_keys"), [(3, 9), (7, 7), (1, 5)], ids=["few", "as many", "one"])
 def test_output_and_gradients_are_torchs(n_queries: int, n_keys: int) -> None:
     inputs, mask = make_inputs(n_queries, n_keys)
-    apply: Any = _FoldedAttention.apply
-    found = apply(*inputs, mask, 0.3, 0)
+    found = attend(*inputs, mask, 0.3, 0)
     q, k, v = inputs
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=0.3, enable_gqa=True)
     assert torch.allclose(found, expected, atol=1e-5)
@@ -57,8 +63,7 @@ def test_keys_that_no_query_of_a_block_sees_are_left_out(n_frozen: int, monkeypa
     blocks = _part(mask, n_heads=6, n_frozen=n_frozen)
     seen = [block.keys(k).shape[1] for block in blocks if block.first == 0]
     assert seen == ([4, 8, 12] if n_frozen else [4, 8, 7])
-    apply: Any = _FoldedAttention.apply
-    found = apply(q, k, v, mask, 0.3, n_frozen)
+    found = attend(q, k, v, mask, 0.3, n_frozen)
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=0.3, enable_gqa=True)
     assert torch.allclose(found, expected, atol=1e-5)
     upstream = torch.randn_like(found)
@@ -73,18 +78,16 @@ def test_a_query_that_sees_nothing_leaves_all_finite() -> None:
     inputs, mask = make_inputs(7, 7)
     mask[1, :, :3] = False  # padding on the left, queries too
     halves = [tensor.detach().half().requires_grad_() for tensor in inputs]
-    apply: Any = _FoldedAttention.apply
-    found = apply(*halves, mask, 1000.0, 0)
+    found = attend(*halves, mask, 1000.0, 0)
     gradients = torch.autograd.grad(found, halves, torch.ones_like(found))
     assert all(tensor.isfinite().all() for tensor in (found, *gradients))
 
 
 def test_frozen_keys_get_no_gradient_and_the_others_theirs() -> None:
     inputs, mask = make_inputs(3, 9)
-    apply: Any = _FoldedAttention.apply
     upstream = torch.randn(2, 6, 3, 8)
-    whole = torch.autograd.grad(apply(*inputs, mask, 0.3, 0), inputs, upstream)
-    frozen = torch.autograd.grad(apply(*inputs, mask, 0.3, 6), inputs, upstream)
+    whole = torch.autograd.grad(attend(*inputs, mask, 0.3, 0), inputs, upstream)
+    frozen = torch.autograd.grad(attend(*inputs, mask, 0.3, 6), inputs, upstream)
     assert torch.equal(frozen[0], whole[0])
     for mine, all_keys in zip(frozen[1:], whole[1:], strict=True):
         assert not mine[:, :, :6].any()

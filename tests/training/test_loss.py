@@ -111,7 +111,31 @@ def test_logits_are_taken_in_chunks_and_overwritten_with_their_gradient(monkeypa
     (mine,), (theirs,) = torch.autograd.grad(found, hidden), torch.autograd.grad(expected, hidden)
     torch.testing.assert_close(mine, theirs)
     assert float(cross_entropy.token_losses(hidden, layer, targets).sum()) == pytest.approx(float(found.detach()))
-    assert cross_entropy.chunk_bytes(8, 11, torch.device("cpu"), torch.bfloat16) == 3 * 11 * 6
+
+
+def test_only_a_part_of_a_chunk_is_ever_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer, targets = torch.nn.Linear(6, 11).bfloat16().requires_grad_(False), torch.randint(0, 11, (8,))
+    hidden = torch.randn(8, 6).bfloat16().requires_grad_()
+    widths: list[int] = []
+    inner = cross_entropy._sum_losses
+
+    def counting(wide: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        widths.append(len(wide))
+        return inner(wide, wanted)
+
+    def measure(n_wide: int) -> tuple[float, torch.Tensor]:
+        monkeypatch.setitem(cross_entropy.WIDE_BYTES, "cpu", n_wide * 4 * 11)
+        found = cross_entropy.summed_cross_entropy(hidden, layer, targets)
+        at_most = cross_entropy.chunk_bytes(8, 11, torch.device("cpu"), torch.bfloat16)
+        assert at_most == 8 * 11 * 2 + n_wide * 11 * 4
+        return float(found.detach()), torch.autograd.grad(found, hidden)[0]
+
+    monkeypatch.setattr(cross_entropy, "_sum_losses", counting)
+    (whole, whole_slope), (parts, slope) = measure(8), measure(2)
+    assert widths == [8, 2, 2, 2, 2]
+    assert parts == pytest.approx(whole, rel=1e-6)
+    assert torch.equal(slope, whole_slope)
 
 
 def test_prefixes_are_computed_once_over_epochs() -> None:

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from tests.tiny import RECIPE, load_tiny, make_examples, make_job
+from workbench.config import RecipeConfig
 from workbench.errors import TrainingError
+from workbench.models.folded_attention import folded_attention
 from workbench.models.layers import checkpoint_layers
+from workbench.models.lora_linear import fused_lora
 from workbench.models.lora_methods import create_adapter
 from workbench.models.prefix import PrefixStore
 from workbench.training import loop as loop_module
@@ -22,8 +25,8 @@ pytestmark = pytest.mark.usefixtures("tiny_home")
 GIB = 2**30
 
 
-def make_loss() -> CompletionLoss:
-    fresh = create_adapter(load_tiny()[0], "reader", RECIPE, seed=0)
+def make_loss(recipe: RecipeConfig = RECIPE) -> CompletionLoss:
+    fresh = create_adapter(load_tiny()[0], "reader", recipe, seed=0)
     return CompletionLoss(
         fresh.model,
         adapter="reader",
@@ -57,7 +60,19 @@ def test_checkpointing_keeps_little_and_makes_one_layer_again() -> None:
     assert inner.model.layers[0].gradient_checkpointing
 
 
-def test_several_micro_batches_leave_a_larger_heap() -> None:
+def test_nodes_that_fill_their_holes_leave_a_small_heap_however_long_it_takes() -> None:
+    recipe = RECIPE.model_copy(update={"dropout": 0.0})  # behind dropout the layers stay PEFT's
+    loss, rows = make_loss(recipe), make_examples(load_tiny()[1])[:2]
+    with fused_lora(loss.model, "reader"), folded_attention(loss.model):
+        plans = [
+            plan_memory(loss, [rows] * n_steps, heaviest=rows, prefix_bytes=0, several=several)
+            for n_steps, several in ((1, False), (90, True))
+        ]
+    assert len({plan.heap for plan in plans}) == 1
+    assert plans[0].heap == pytest.approx(0.05 * plans[0].activations, abs=1)
+
+
+def test_torchs_own_layers_and_several_micro_batches_leave_a_larger_heap() -> None:
     loss, rows = make_loss(), make_examples(load_tiny()[1])[:2]
     heaps = {
         (n_steps, several): plan_memory(loss, [rows] * n_steps, heaviest=rows, prefix_bytes=0, several=several).heap

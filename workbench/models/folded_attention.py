@@ -23,6 +23,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from workbench.models.buffers import empty
+
 NAME = "workbench_folded"
 QUERIES = 128  # of a block
 KEPT = 512  # keys; a block that sees no more keeps its weights: up to a third more memory, a twentieth of the time
@@ -38,7 +40,8 @@ Gradients = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None,
 class _FoldedAttention(torch.autograd.Function):
     """softmax(scaling q k' + mask) v: q (B, H, S, D), k and v (B, K, T, D), K divides H; mask (B, 1, S, T).
 
-    Inside, the G = H/K heads that share keys stand behind one another, query by query: (B, K, S, G, D).
+    Returns (B, S, H, D). Inside, the G = H/K heads that share keys stand behind one another, query by query: views of
+    shape (B, K, S, G, D), of which only a block's part is ever copied.
     """
 
     @staticmethod
@@ -51,36 +54,39 @@ class _FoldedAttention(torch.autograd.Function):
         scaling: float,
         n_frozen: int,
     ) -> torch.Tensor:
-        k, v = k.contiguous(), v.contiguous()
-        folded = _fold(q * scaling, k.shape[1])
-        out = torch.empty_like(folded)
+        k, v, n_groups = _contiguous(k), _contiguous(v), k.shape[1]
+        out = empty(q.transpose(1, 2).shape, like=q)
+        folded, into = _fold(q, n_groups), _fold(out.transpose(1, 2), n_groups)
         blocks, kept = _part(mask, n_heads=q.shape[1], n_frozen=n_frozen), []
         for block in blocks:
-            weights = _weigh(block, folded, k, mask)
-            _store(torch.bmm(weights, block.keys(v)), block.queries(out))
+            weights = _weigh(block, _flat(block.queries(folded)).mul_(scaling), k, mask)
+            _store(_product(weights, block.keys(v)), block.queries(into))
             kept.append(weights if weights.shape[-1] <= KEPT else None)
-        context.save_for_backward(folded, k, v, mask, *kept)
+        context.save_for_backward(q, k, v, mask, *kept)
         context.scaling, context.n_frozen, context.blocks = scaling, n_frozen, blocks
-        return _unfold(out)
+        return out
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> Gradients:
-        folded, k, v, mask, *kept = context.saved_tensors
-        slope, first = _fold(upstream[0], k.shape[1]), context.n_frozen
-        into_q = torch.empty_like(folded)
+        q, k, v, mask, *kept = context.saved_tensors
+        n_groups, first, scaling = k.shape[1], context.n_frozen, context.scaling
+        out = empty(q.transpose(1, 2).shape, like=q).transpose(1, 2)
+        folded, slope, into_q = _fold(q, n_groups), _fold(upstream[0].transpose(1, 2), n_groups), _fold(out, n_groups)
         # Sums over the blocks of queries, so in float32.
-        into_k, into_v = torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32)
+        into_k, into_v = (empty(k.shape, like=k, dtype=torch.float32).zero_() for _ in range(2))
         for block, saved in zip(context.blocks, kept, strict=True):
-            weights = saved if saved is not None else _weigh(block, folded, k, mask)
+            queries = _flat(block.queries(folded)).mul_(scaling)
+            weights = saved if saved is not None else _weigh(block, queries, k, mask)
             above = _flat(block.queries(slope))
-            into_weights = torch.bmm(above, block.keys(v).transpose(1, 2))
-            into_scores = torch.ops.aten._softmax_backward_data(into_weights, weights, -1, weights.dtype)
-            _store(torch.bmm(into_scores, block.keys(k)), block.queries(into_q))
+            into_weights = _product(above, block.keys(v).transpose(1, 2))
+            into_scores = torch.ops.aten._softmax_backward_data.out(
+                into_weights, weights, -1, weights.dtype, grad_input=empty(weights.shape, like=weights)
+            )
+            _store(_product(into_scores, block.keys(k)).mul_(scaling), block.queries(into_q))
             if block.n_keys > first:
-                below = into_scores[:, :, first:].transpose(1, 2)
-                block.add(into_k, torch.bmm(below, _flat(block.queries(folded))), first=first)
-                block.add(into_v, torch.bmm(weights[:, :, first:].transpose(1, 2), above), first=first)
-        return _unfold(into_q.mul_(context.scaling)), into_k.to(k.dtype), into_v.to(v.dtype), None, None, None
+                block.add(into_k, _product(into_scores[:, :, first:].transpose(1, 2), queries), first=first)
+                block.add(into_v, _product(weights[:, :, first:].transpose(1, 2), above), first=first)
+        return out, _narrowed(into_k, k), _narrowed(into_v, v), None, None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,35 +137,42 @@ def _part(mask: torch.Tensor, *, n_heads: int, n_frozen: int) -> list[_Block]:
     return blocks
 
 
-def _fold(q: torch.Tensor, n_groups: int) -> torch.Tensor:
-    """Return (B, H, S, D) as (B, K, S, G, D)."""
-    n_rows, n_heads, n_queries, size = q.shape
-    return q.reshape(n_rows, n_groups, n_heads // n_groups, n_queries, size).transpose(2, 3).contiguous()
-
-
-def _unfold(folded: torch.Tensor) -> torch.Tensor:
-    """Return (B, K, S, G, D) as (B, H, S, D)."""
-    return folded.transpose(2, 3).flatten(1, 2)
+def _fold(states: torch.Tensor, n_groups: int) -> torch.Tensor:
+    """Return (B, H, S, D) as (B, K, S, G, D), a view."""
+    n_rows, n_heads, n_queries, size = states.shape
+    return states.view(n_rows, n_groups, n_heads // n_groups, n_queries, size).transpose(2, 3)
 
 
 def _flat(part: torch.Tensor) -> torch.Tensor:
-    """Return (b, K, s, G, D) as (b K, s G, D)."""
-    return part.flatten(2, 3).flatten(0, 1)
+    """Return a copy of (b, K, s, G, D), shape (b K, s G, D)."""
+    return empty(part.shape, like=part).copy_(part).flatten(2, 3).flatten(0, 1)
 
 
 def _store(result: torch.Tensor, part: torch.Tensor) -> None:
     part.copy_(result.view(part.shape))
 
 
-def _weigh(block: _Block, folded: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return a block's attention weights, shape (b K, s G, t)."""
-    queries = block.queries(folded)
-    scores = torch.bmm(_flat(queries), block.keys(keys).transpose(1, 2))
+def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return torch.bmm(left, right, out=empty((*left.shape[:2], right.shape[2]), like=left))
+
+
+def _contiguous(states: torch.Tensor) -> torch.Tensor:
+    return states if states.is_contiguous() else empty(states.shape, like=states).copy_(states)
+
+
+def _narrowed(sums: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    return empty(states.shape, like=states).copy_(sums)
+
+
+def _weigh(block: _Block, queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return a block's attention weights, shape (b K, s G, t), for its scaled queries, shape (b K, s G, D)."""
+    scores = _product(queries, block.keys(keys).transpose(1, 2))
     seen = block.mask(mask)  # (b, s, t)
     # Half the least number: a sum must stay finite. Added, since masked_fill with a mask to broadcast is slow.
     hidden = torch.zeros(seen.shape, dtype=scores.dtype).masked_fill_(~seen, torch.finfo(scores.dtype).min / 2)
-    scores.view(*queries.shape[:4], -1).add_(hidden[:, None, :, None])
-    return torch.softmax(scores, dim=-1)  # sums in float32 whatever the dtype
+    n_rows, n_queries, n_seen = seen.shape
+    scores.view(n_rows, keys.shape[1], n_queries, -1, n_seen).add_(hidden[:, None, :, None])
+    return torch.softmax(scores, dim=-1, out=empty(scores.shape, like=scores))  # sums in float32 whatever the dtype
 
 
 @contextmanager
@@ -218,4 +231,4 @@ def _attend(  # noqa: PLR0917  (in the form that Transformers calls)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     mask = attention_mask.expand(len(query), -1, -1, -1)  # one for all rows is as good
     out = _FoldedAttention.apply(query, key, value, mask, scaling, n_frozen)  # type: ignore[no-untyped-call]
-    return out.transpose(1, 2).contiguous(), None
+    return out, None

@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from workbench.models.lora_linear import acting, lora_gradients
+from workbench.models.buffers import empty
+from workbench.models.lora_linear import acting, linear, lora_gradients
 
 MLP_PARTS = ("gate_proj", "up_proj", "down_proj")
 SIZES = (1e-3, 1.0, 100.0)  # of the probe's rows: so small that a norm's epsilon counts, so large that a clamp would
@@ -30,17 +31,22 @@ class _RootMeanSquareNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-        wide = x.float()
-        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)  # (..., 1)
+        wide = _widened(x)
+        squares = torch.pow(wide, 2, out=empty(x.shape, like=wide))
+        scale = torch.rsqrt(squares.mean(-1, keepdim=True) + eps)  # (..., 1)
+        del squares
         context.save_for_backward(x, scale, weight)
-        return weight * (wide * scale).to(x.dtype)
+        return empty(x.shape, like=x).copy_(wide.mul_(scale)).mul_(weight)
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         x, scale, weight = context.saved_tensors
-        wide, slope = x.float(), (upstream[0] * weight).float()
-        mean = (slope * wide).mean(-1, keepdim=True) * scale.square()
-        return torch.addcmul(slope, wide, mean, value=-1).mul_(scale).to(x.dtype), None, None
+        wide, slope = _widened(x), _widened(upstream[0]).mul_(weight)
+        product = torch.mul(slope, wide, out=empty(x.shape, like=wide))
+        mean = product.mean(-1, keepdim=True).mul_(scale.square())
+        del product
+        into_x = slope.addcmul_(wide, mean, value=-1).mul_(scale)
+        return empty(x.shape, like=x).copy_(into_x), None, None
 
 
 class _GatedSilu(torch.autograd.Function):
@@ -49,12 +55,12 @@ class _GatedSilu(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         context.save_for_backward(gate, up)
-        return torch.nn.functional.silu(gate).mul_(up)
+        return _silu(gate).mul_(up)
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         gate, up = context.saved_tensors
-        return _into_gated(torch.nn.functional.silu(gate), gate, up, upstream[0])
+        return _into_gated(_silu(gate), gate, up, upstream[0])
 
 
 class _GatedLora(torch.autograd.Function):
@@ -71,10 +77,10 @@ class _GatedLora(torch.autograd.Function):
         lora_b: torch.Tensor,
         scaling: float,
     ) -> torch.Tensor:
-        rows = torch.nn.functional.silu(gate).mul_(up).reshape(-1, gate.shape[-1])  # (N, I)
+        rows = _silu(gate).mul_(up).reshape(-1, gate.shape[-1])  # (N, I)
         a, b = lora_a.to(gate.dtype), (lora_b * scaling).to(gate.dtype)
         projected = rows @ a.T  # (N, r)
-        out = torch.nn.functional.linear(rows, weight, bias).addmm_(projected, b.T)  # (N, O)
+        out = linear(rows, weight, bias).addmm_(projected, b.T)  # (N, O)
         context.save_for_backward(gate, up, projected, weight, a, b)
         context.scaling, context.shape, context.kept_as = scaling, gate.shape, lora_a.dtype
         return out.view(*gate.shape[:-1], -1)
@@ -82,8 +88,8 @@ class _GatedLora(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gate, up, projected, weight, a, b = context.saved_tensors
-        activated = torch.nn.functional.silu(gate)
-        rows = (activated * up).reshape(-1, gate.shape[-1])
+        activated = _silu(gate)
+        rows = torch.mul(activated, up, out=empty(gate.shape, like=gate)).reshape(-1, gate.shape[-1])
         into_hidden, into_a, into_b = lora_gradients(context, upstream[0], rows, projected, weight, a, b)
         del rows
         assert into_hidden is not None
@@ -96,7 +102,18 @@ def _into_gated(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the gradients of gate and up; `activated`, silu(gate), is used up."""
     into_up = activated.mul_(upstream)
-    return torch.ops.aten.silu_backward(upstream * up, gate), into_up
+    into_gate = torch.mul(upstream, up, out=empty(gate.shape, like=gate))
+    return torch.ops.aten.silu_backward.grad_input(into_gate, gate, grad_input=into_gate), into_up
+
+
+def _silu(gate: torch.Tensor) -> torch.Tensor:
+    out = empty(gate.shape, like=gate)
+    torch.ops.aten.silu.out(gate, out=out)
+    return out
+
+
+def _widened(x: torch.Tensor) -> torch.Tensor:
+    return empty(x.shape, like=x, dtype=torch.float32).copy_(x)
 
 
 def _forward_norm(module: Any, hidden_states: torch.Tensor) -> Any:

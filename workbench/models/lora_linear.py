@@ -20,6 +20,8 @@ import torch
 from peft.import_utils import is_bnb_4bit_available
 from peft.tuners.lora.layer import Linear
 
+from workbench.models.buffers import empty
+
 Gradients = tuple[torch.Tensor | None, ...]
 
 
@@ -39,7 +41,7 @@ class _LoraLinear(torch.autograd.Function):
         rows = x.reshape(-1, x.shape[-1])  # (N, I)
         a, b = down.to(x.dtype), (up * scaling).to(x.dtype)
         projected = rows @ a.T  # (N, r)
-        out = torch.nn.functional.linear(rows, weight, bias).addmm_(projected, b.T)  # (N, O)
+        out = linear(rows, weight, bias).addmm_(projected, b.T)  # (N, O)
         context.save_for_backward(rows, projected, weight, a, b)
         context.scaling, context.shape, context.kept_as = scaling, x.shape, down.dtype
         return out.view(*x.shape[:-1], -1)
@@ -89,10 +91,18 @@ def lora_gradients(  # noqa: PLR0917
     """Return the gradients of x (none without `weight`), A and B; `context` has x's shape, A's dtype, the scaling."""
     slope = upstream.reshape(-1, upstream.shape[-1])  # (N, O)
     through = slope @ b  # (N, r)
-    into_x = None if weight is None else (slope @ weight).addmm_(through, a).view(context.shape)
+    into_x = None
+    if weight is not None:
+        into_x = torch.mm(slope, weight, out=empty(rows.shape, like=slope)).addmm_(through, a).view(context.shape)
     into_down = (through.T @ rows).to(context.kept_as)
     into_up = (slope.T @ projected).to(context.kept_as) * context.scaling
     return into_x, into_down, into_up
+
+
+def linear(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Return rows W' + bias, shape (N, O), in memory that can be used again (buffers.py)."""
+    out = empty((rows.shape[0], weight.shape[0]), like=rows)
+    return torch.mm(rows, weight.T, out=out) if bias is None else torch.addmm(bias, rows, weight.T, out=out)
 
 
 def _unpack(weight: Any, dtype: torch.dtype) -> torch.Tensor:
@@ -148,6 +158,11 @@ def fused_lora(model: Any, name: str) -> Iterator[int]:
         for module in replaced:
             module.__class__ = module.peft_class
             del module.fused_adapter
+
+
+def computes_fused(model: Any) -> bool:
+    """Whether an adapter's layers are computed this way now."""
+    return any(hasattr(module, "fused_adapter") for module in model.modules())
 
 
 def _replaceable(module: Any, name: str, pairs: list[tuple[type, type]]) -> bool:

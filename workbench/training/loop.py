@@ -24,6 +24,7 @@ from workbench.models.adapters import save_passport
 from workbench.models.folded_attention import folded_attention
 from workbench.models.layers import checkpoint_layers, compiled_layers
 from workbench.models.lean_layers import lean_layers
+from workbench.models.lean_rotary import lean_rotary
 from workbench.models.lora_linear import fused_lora
 from workbench.models.lora_methods import FreshAdapter, create_adapter
 from workbench.models.prefix import PrefixStore
@@ -77,6 +78,7 @@ def train_adapter(
             fused_lora(fresh.model, job.name),
             folded_attention(fresh.model),
             lean_layers(fresh.model, sealed=job.recipe.compile or job.recipe.gradient_checkpointing),
+            lean_rotary(fresh.model, wanted=not job.recipe.compile),
             compiled_layers(fresh.model, wanted=job.recipe.compile),
         ):
             return _Training(job, fresh, folder, pad_id, tell).run()

@@ -14,16 +14,20 @@ import psutil
 import torch
 
 from workbench.hardware import free_memory
+from workbench.models.folded_attention import attends_folded
+from workbench.models.lora_linear import computes_fused
 from workbench.training.cross_entropy import chunk_bytes
 from workbench.training.loss import CompletionLoss, count_loss_tokens
 from workbench.types import TrainingExample
 
 CHECKPOINTED = "gradient_checkpointing"  # the attribute by which Transformers' layers are told
 MARGIN = 0.9  # of the free memory; the rest is for what the plan does not see
-OPERATIONS_BYTES = 100 * 2**20  # operations that torch keeps compiled, at the bound that workbench/__init__.py sets
-# Of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md). Where a batch
-# takes several micro-batches, blocks fit the holes of rows of other lengths badly, and it grows to the larger share.
-HEAP_SHARE, HEAP_SHARE_OF_SEVERAL, GROWS_OVER_STEPS = 0.25, 0.8, 15
+OPERATIONS_BYTES = 50 * 2**20  # operations that torch keeps compiled, at the bound that workbench/__init__.py sets
+# Of the activations: what glibc's heap kept of freed blocks in the trainings measured (docs/LOG.md). Little where this
+# project's nodes compute, which fill the holes they leave (models/buffers.py). Torch's own leave many, the more where a
+# batch takes several micro-batches, whose rows have other lengths: there it grows to the larger share.
+HEAP_SHARE = 0.05
+HEAP_SHARE_OF_TORCH, HEAP_SHARE_OF_SEVERAL, GROWS_OVER_STEPS = 0.25, 0.8, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,6 @@ def plan_memory(
         prefix_bytes: most that the prefix cache may hold in memory.
         several: a batch is held in several micro-batches, one after the other.
     """
-    grown = min(1.0, len(batches) / GROWS_OVER_STEPS) if several else 0.0
-    share = HEAP_SHARE + grown * (HEAP_SHARE_OF_SEVERAL - HEAP_SHARE)
     on_cpu = loss.model.device.type == "cpu"
     present = _present(loss.model.device)  # first: an allocator does not give back all that the counting takes
     trainable = sum(tensor.numel() * tensor.element_size() for tensor in loss.parameters() if tensor.requires_grad)
@@ -82,7 +84,7 @@ def plan_memory(
         activations=activations,
         logits=chunk_bytes(count_loss_tokens(heaviest), _vocabulary(loss.model), loss.model.device, loss.model.dtype),
         prefixes=int(min(prefix_bytes, _prefix_bytes(loss.model, batches))) + _padded_bytes(loss.model, heaviest),
-        heap=int(share * activations) if on_cpu else 0,
+        heap=int(_heap_share(loss.model, n_steps=len(batches), several=several) * activations) if on_cpu else 0,
         operations=OPERATIONS_BYTES if on_cpu else 0,
     )
 
@@ -162,6 +164,13 @@ def _kept(loss: CompletionLoss, rows: Sequence[TrainingExample]) -> int:
         loss(rows)
     loss.model.train(training)
     return sum(storage.nbytes() for storage in kept.values())
+
+
+def _heap_share(model: Any, *, n_steps: int, several: bool) -> float:
+    if computes_fused(model) and attends_folded(model):
+        return HEAP_SHARE
+    grown = min(1.0, n_steps / GROWS_OVER_STEPS) if several else 0.0
+    return HEAP_SHARE_OF_TORCH + grown * (HEAP_SHARE_OF_SEVERAL - HEAP_SHARE_OF_TORCH)
 
 
 def _vocabulary(model: Any) -> int:

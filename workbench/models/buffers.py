@@ -1,0 +1,24 @@
+"""Memory for what a training's nodes compute on a CPU: from malloc, and not from torch's own allocator.
+
+Torch asks posix_memalign for every tensor. In glibc that takes a block a little larger and gives the ends back, where
+small objects settle; so a tensor that is freed leaves a hole which none of its own size fits into again, and a training
+whose layers are all alike makes such a hole for every tensor that a layer frees: a sixth of a reader's peak
+(docs/LOG.md). Blocks of malloc, which is what numpy uses, fit where one of them was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy
+import torch
+
+AS_WIDE = {1: numpy.int8, 2: numpy.int16, 4: numpy.int32, 8: numpy.int64}  # numpy knows no bfloat16
+
+
+def empty(shape: Sequence[int], *, like: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Return a tensor of `shape` and `dtype` (that of `like` where none is named) beside `like`, numbers undefined."""
+    dtype = dtype or like.dtype
+    if like.device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.empty(shape, dtype=dtype, device=like.device)
+    return torch.from_numpy(numpy.empty(shape, AS_WIDE[dtype.itemsize])).view(dtype)

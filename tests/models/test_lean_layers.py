@@ -48,6 +48,15 @@ def make_net(
     return net
 
 
+def test_a_norm_that_is_wider_than_its_input_widens_as_theirs_does() -> None:
+    net, x = make_net(), torch.randn(2, 5, 8).bfloat16().requires_grad_()
+    expected = net.norm(x)
+    with lean_layers(net):
+        found = net.norm(x)
+    assert found.dtype == expected.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_results_are_equal_to_the_bit_and_gradients_are_theirs(dtype: torch.dtype) -> None:
     net, x = make_net().to(dtype), (3 * torch.randn(2, 5, 8)).to(dtype).requires_grad_()

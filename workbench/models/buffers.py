@@ -8,12 +8,13 @@ whose layers are all alike makes such a hole for every tensor that a layer frees
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy
 import torch
 
-AS_WIDE = {1: numpy.int8, 2: numpy.int16, 4: numpy.int32, 8: numpy.int64}  # numpy knows no bfloat16
+LINE = 64  # bytes that every tensor of torch's begins at a multiple of; MKL's sums are the same bits only where it does
 
 
 def empty(shape: Sequence[int], *, like: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -21,4 +22,7 @@ def empty(shape: Sequence[int], *, like: torch.Tensor, dtype: torch.dtype | None
     dtype = dtype or like.dtype
     if like.device.type != "cpu" or torch.compiler.is_compiling():
         return torch.empty(shape, dtype=dtype, device=like.device)
-    return torch.from_numpy(numpy.empty(shape, AS_WIDE[dtype.itemsize])).view(dtype)
+    memory = torch.from_numpy(numpy.empty(math.prod(shape) * dtype.itemsize + LINE, numpy.uint8))
+    start = -memory.data_ptr() % LINE // dtype.itemsize
+    made = torch.empty(0, dtype=dtype)
+    return made.set_(memory.untyped_storage(), start, tuple(shape))  # type: ignore[call-overload, no-any-return]

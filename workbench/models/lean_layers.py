@@ -36,7 +36,8 @@ class _RootMeanSquareNorm(torch.autograd.Function):
         scale = torch.rsqrt(squares.mean(-1, keepdim=True) + eps)  # (..., 1)
         del squares
         context.save_for_backward(x, scale, weight)
-        return empty(x.shape, like=x).copy_(wide.mul_(scale)).mul_(weight)
+        narrow = empty(x.shape, like=x).copy_(wide.mul_(scale))
+        return narrow.mul_(weight) if weight.dtype == x.dtype else weight * narrow
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:

@@ -100,7 +100,9 @@ def lora_gradients(  # noqa: PLR0917
 
 
 def linear(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """Return rows W' + bias, shape (N, O), in memory that can be used again (buffers.py)."""
+    """Return rows W' + bias, shape (N, O), on a CPU in memory that can be used again (buffers.py)."""
+    if rows.device.type != "cpu":
+        return torch.nn.functional.linear(rows, weight, bias)
     out = empty((rows.shape[0], weight.shape[0]), like=rows)
     return torch.mm(rows, weight.T, out=out) if bias is None else torch.addmm(bias, rows, weight.T, out=out)
 

@@ -73,20 +73,18 @@ class _FoldedAttention(torch.autograd.Function):
         out = empty(q.transpose(1, 2).shape, like=q).transpose(1, 2)
         folded, slope, into_q = _fold(q, n_groups), _fold(upstream[0].transpose(1, 2), n_groups), _fold(out, n_groups)
         # Sums over the blocks of queries, so in float32.
-        into_k, into_v = (empty(k.shape, like=k, dtype=torch.float32).zero_() for _ in range(2))
+        into_k, into_v = torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32)
         for block, saved in zip(context.blocks, kept, strict=True):
             queries = _flat(block.queries(folded)).mul_(scaling)
             weights = saved if saved is not None else _weigh(block, queries, k, mask)
             above = _flat(block.queries(slope))
-            into_weights = _product(above, block.keys(v).transpose(1, 2))
-            into_scores = torch.ops.aten._softmax_backward_data.out(
-                into_weights, weights, -1, weights.dtype, grad_input=empty(weights.shape, like=weights)
-            )
-            _store(_product(into_scores, block.keys(k)).mul_(scaling), block.queries(into_q))
+            into_weights = torch.bmm(above, block.keys(v).transpose(1, 2))
+            into_scores = torch.ops.aten._softmax_backward_data(into_weights, weights, -1, weights.dtype)
+            _store(torch.bmm(into_scores, block.keys(k)).mul_(scaling), block.queries(into_q))
             if block.n_keys > first:
-                block.add(into_k, _product(into_scores[:, :, first:].transpose(1, 2), queries), first=first)
-                block.add(into_v, _product(weights[:, :, first:].transpose(1, 2), above), first=first)
-        return out, _narrowed(into_k, k), _narrowed(into_v, v), None, None, None
+                block.add(into_k, torch.bmm(into_scores[:, :, first:].transpose(1, 2), queries), first=first)
+                block.add(into_v, torch.bmm(weights[:, :, first:].transpose(1, 2), above), first=first)
+        return out, into_k.to(k.dtype), into_v.to(v.dtype), None, None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +156,6 @@ def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 def _contiguous(states: torch.Tensor) -> torch.Tensor:
     return states if states.is_contiguous() else empty(states.shape, like=states).copy_(states)
-
-
-def _narrowed(sums: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    return empty(states.shape, like=states).copy_(sums)
 
 
 def _weigh(block: _Block, queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,7 @@ class _RootMeanSquareNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-        wide = _widened(x)
+        wide = empty(x.shape, like=x, dtype=torch.float32).copy_(x)
         squares = torch.pow(wide, 2, out=empty(x.shape, like=wide))
         scale = torch.rsqrt(squares.mean(-1, keepdim=True) + eps)  # (..., 1)
         del squares
@@ -42,12 +42,9 @@ class _RootMeanSquareNorm(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         x, scale, weight = context.saved_tensors
-        wide, slope = _widened(x), _widened(upstream[0]).mul_(weight)
-        product = torch.mul(slope, wide, out=empty(x.shape, like=wide))
-        mean = product.mean(-1, keepdim=True).mul_(scale.square())
-        del product
-        into_x = slope.addcmul_(wide, mean, value=-1).mul_(scale)
-        return empty(x.shape, like=x).copy_(into_x), None, None
+        wide, slope = x.float(), (upstream[0] * weight).float()
+        mean = (slope * wide).mean(-1, keepdim=True) * scale.square()
+        return torch.addcmul(slope, wide, mean, value=-1).mul_(scale).to(x.dtype), None, None
 
 
 class _GatedSilu(torch.autograd.Function):
@@ -61,7 +58,7 @@ class _GatedSilu(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         gate, up = context.saved_tensors
-        return _into_gated(_silu(gate), gate, up, upstream[0])
+        return _into_gated(torch.nn.functional.silu(gate), gate, up, upstream[0])
 
 
 class _GatedLora(torch.autograd.Function):
@@ -89,8 +86,8 @@ class _GatedLora(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gate, up, projected, weight, a, b = context.saved_tensors
-        activated = _silu(gate)
-        rows = torch.mul(activated, up, out=empty(gate.shape, like=gate)).reshape(-1, gate.shape[-1])
+        activated = torch.nn.functional.silu(gate)
+        rows = (activated * up).reshape(-1, gate.shape[-1])
         into_hidden, into_a, into_b = lora_gradients(context, upstream[0], rows, projected, weight, a, b)
         del rows
         assert into_hidden is not None
@@ -103,18 +100,13 @@ def _into_gated(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the gradients of gate and up; `activated`, silu(gate), is used up."""
     into_up = activated.mul_(upstream)
-    into_gate = torch.mul(upstream, up, out=empty(gate.shape, like=gate))
-    return torch.ops.aten.silu_backward.grad_input(into_gate, gate, grad_input=into_gate), into_up
+    return torch.ops.aten.silu_backward(upstream * up, gate), into_up
 
 
 def _silu(gate: torch.Tensor) -> torch.Tensor:
     out = empty(gate.shape, like=gate)
     torch.ops.aten.silu.out(gate, out=out)
     return out
-
-
-def _widened(x: torch.Tensor) -> torch.Tensor:
-    return empty(x.shape, like=x, dtype=torch.float32).copy_(x)
 
 
 def _forward_norm(module: Any, hidden_states: torch.Tensor) -> Any:

@@ -91,9 +91,7 @@ def lora_gradients(  # noqa: PLR0917
     """Return the gradients of x (none without `weight`), A and B; `context` has x's shape, A's dtype, the scaling."""
     slope = upstream.reshape(-1, upstream.shape[-1])  # (N, O)
     through = slope @ b  # (N, r)
-    into_x = None
-    if weight is not None:
-        into_x = torch.mm(slope, weight, out=empty(rows.shape, like=slope)).addmm_(through, a).view(context.shape)
+    into_x = None if weight is None else (slope @ weight).addmm_(through, a).view(context.shape)
     into_down = (through.T @ rows).to(context.kept_as)
     into_up = (slope.T @ projected).to(context.kept_as) * context.scaling
     return into_x, into_down, into_up

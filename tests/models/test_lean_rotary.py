@@ -56,9 +56,14 @@ def test_theirs_stays_where_nothing_is_learnt_or_dtypes_differ_and_comes_back() 
         assert wide[0].dtype == torch.float32
         with torch.no_grad():
             plain = stands_in(*states, cos, sin)
+        turned = [state.transpose(1, 2) for state in states]  # (B, S, H, D), as some models have it
+        other = stands_in(*turned, cos, sin, unsqueeze_dim=2)
+        fifth = stands_in(*states, cos, sin, 1)
     assert stands_in is not before
     assert modeling_llama.apply_rotary_pos_emb is before
     assert all(map(torch.equal, plain, before(*states, cos, sin)))
+    assert all(map(torch.equal, fifth, plain))
+    assert all(map(torch.equal, other, before(*turned, cos, sin, unsqueeze_dim=2)))
 
 
 def test_a_function_with_other_results_is_left_alone() -> None:

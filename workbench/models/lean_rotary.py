@@ -50,17 +50,19 @@ def _empty_as(x: torch.Tensor) -> torch.Tensor:
     return empty(x.transpose(1, 2).shape, like=x).transpose(1, 2)
 
 
-def _rotate(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int) -> Any:
-    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+def _rotate(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> Any:
+    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
     return tuple(_Rotary.apply(states, cos, sin) for states in (q, k))  # type: ignore[no-untyped-call]
 
 
 def _over(theirs: Any) -> Any:
-    """Return a function in the place of `theirs`, which stays in charge where nothing is learnt, or dtypes differ."""
+    """Return a function in the place of `theirs`, which stays in charge but for four tensors of one dtype to learn by."""
 
-    def rotate(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1) -> Any:
-        ours = torch.is_grad_enabled() and q.dtype == k.dtype == cos.dtype and q.device.type == "cpu"
-        return (_rotate if ours else theirs)(q, k, cos, sin, unsqueeze_dim)
+    def rotate(*arguments: Any, **options: Any) -> Any:
+        tensors = [each for each in arguments if isinstance(each, torch.Tensor) and each.device.type == "cpu"]
+        alike = len(tensors) == len(arguments) == 4 and len({each.dtype for each in tensors}) == 1
+        ours = alike and not options and torch.is_grad_enabled()
+        return _rotate(*arguments) if ours else theirs(*arguments, **options)
 
     return rotate
 
@@ -91,6 +93,6 @@ def _same_result(theirs: Any) -> bool:
     q, k = (torch.randn((2, heads, 3, 8), generator=draw).bfloat16() for heads in (4, 2))
     cos, sin = torch.randn((2, 2, 3, 8), generator=draw).bfloat16()
     try:
-        return all(map(torch.equal, theirs(q, k, cos, sin), _rotate(q, k, cos, sin, 1)))
+        return all(map(torch.equal, theirs(q, k, cos, sin), _rotate(q, k, cos, sin)))
     except (TypeError, ValueError, RuntimeError):  # a function of another form: not this one
         return False

@@ -56,7 +56,7 @@ def _rotate(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tens
 
 
 def _over(theirs: Any) -> Any:
-    """Return a function in the place of `theirs`, which stays in charge but for four tensors of one dtype to learn by."""
+    """Return a function in place of `theirs`, which stays in charge but for four tensors of one dtype to learn by."""
 
     def rotate(*arguments: Any, **options: Any) -> Any:
         tensors = [each for each in arguments if isinstance(each, torch.Tensor) and each.device.type == "cpu"]

@@ -3,8 +3,10 @@
 Torch asks posix_memalign for every tensor. In glibc that takes a block a little larger and gives the ends back, where
 small objects settle; so a tensor that is freed leaves a hole which none of its own size fits into again, and a training
 whose layers are all alike makes such a hole for every tensor that a layer frees: a sixth of a reader's peak
-(docs/LOG.md). Blocks of malloc, which is what numpy uses, fit where one of them was. Only forward passes ask here: in
-the backward pass more is given back than taken, and a tensor costs five microseconds more.
+(docs/LOG.md). Blocks of malloc, which is what numpy uses, fit where one of them was.
+
+For the forward pass, and what the backward one shares with it: there more is given back than taken, and a tensor costs
+five microseconds more.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 import numpy
 import torch
 
-LINE = 64  # bytes that every tensor of torch's begins at a multiple of; MKL's sums are the same bits only where it does
+LINE = 64  # bytes that tensors of torch's begin at a multiple of; elsewhere the order of MKL's sums may be another
 
 
 def empty(shape: Sequence[int], *, like: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
